@@ -1,0 +1,1 @@
+"""Motion: what the face does, as numbers. Knows nothing of pictures."""
