@@ -1,0 +1,1 @@
+"""The `vasa-cam` command: one module per sub-command, registered in `app`."""
