@@ -1,0 +1,75 @@
+#include <atomic>
+#include <cstdlib>
+#include <string>
+
+#include "vasa_cam/dispatch.h"
+
+namespace vasa_cam {
+namespace {
+
+constexpr int kUndecided = -1;
+std::atomic<int> chosen_level{kUndecided};
+
+SimdLevel level_of_environment() {
+  const char* wanted = std::getenv("VASA_CAM_SIMD");
+  if (wanted == nullptr || *wanted == '\0') {
+    if (simd_available(SimdLevel::avx512)) return SimdLevel::avx512;
+    if (simd_available(SimdLevel::avx2)) return SimdLevel::avx2;
+    return SimdLevel::baseline;
+  }
+  for (const SimdLevel level : {SimdLevel::baseline, SimdLevel::avx2, SimdLevel::avx512}) {
+    if (std::string(wanted) != simd_name(level)) continue;
+    if (simd_available(level)) return level;
+    throw std::runtime_error(std::string("VASA_CAM_SIMD=") + wanted +
+                             " but this processor or build does not have it; unset the variable");
+  }
+  throw std::runtime_error(std::string("VASA_CAM_SIMD must be baseline, avx2 or avx512, got ") +
+                           wanted);
+}
+
+}  // namespace
+
+const char* simd_name(SimdLevel level) {
+  switch (level) {
+    case SimdLevel::baseline:
+      return "baseline";
+    case SimdLevel::avx2:
+      return "avx2";
+    case SimdLevel::avx512:
+      return "avx512";
+  }
+  throw std::logic_error("unknown SimdLevel");
+}
+
+bool simd_available(SimdLevel level) {
+#ifdef VASA_SIMD_HAS_X86
+  // Exactly the features that cmake/ops.cmake compiles for.
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (level == SimdLevel::avx2) return avx2;
+  if (level == SimdLevel::avx512) {
+    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  }
+#endif
+  return level == SimdLevel::baseline;
+}
+
+SimdLevel simd_level() {
+  int level = chosen_level.load(std::memory_order_relaxed);
+  if (level == kUndecided) {
+    level = static_cast<int>(level_of_environment());
+    chosen_level.store(level, std::memory_order_relaxed);
+  }
+  return static_cast<SimdLevel>(level);
+}
+
+void set_simd_level(SimdLevel level) {
+  if (!simd_available(level)) {
+    throw std::invalid_argument(std::string("SIMD level ") + simd_name(level) +
+                                " is not available on this processor or in this build");
+  }
+  chosen_level.store(static_cast<int>(level), std::memory_order_relaxed);
+}
+
+}  // namespace vasa_cam

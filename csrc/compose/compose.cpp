@@ -1,0 +1,1 @@
+#include "vasa_cam/tensor_view.h"

@@ -1,0 +1,7 @@
+#include "bindings.h"
+
+namespace vasa_cam {
+
+void register_compose(pybind11::module_&) {}
+
+}  // namespace vasa_cam

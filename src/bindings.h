@@ -1,0 +1,14 @@
+// One registration function per op; module.cpp calls them all.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace vasa_cam {
+
+void register_runtime(pybind11::module_& module);
+void register_expression(pybind11::module_& module);
+void register_warp_mesh(pybind11::module_& module);
+void register_compose(pybind11::module_& module);
+void register_pixel(pybind11::module_& module);
+
+}  // namespace vasa_cam

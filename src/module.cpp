@@ -1,0 +1,11 @@
+// vasa_cam._core: the native operations. Arrays come in as DLPack; nothing is computed here.
+#include "bindings.h"
+
+PYBIND11_MODULE(_core, module) {
+  module.doc() = "Native operations of vasa_cam; use them through vasa_cam.ops.";
+  vasa_cam::register_runtime(module);
+  vasa_cam::register_expression(module);
+  vasa_cam::register_warp_mesh(module);
+  vasa_cam::register_compose(module);
+  vasa_cam::register_pixel(module);
+}
