@@ -1,0 +1,1 @@
+"""Renderers: an avatar and motion frames become pictures. Knows nothing of sound."""
