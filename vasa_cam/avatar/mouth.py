@@ -1,0 +1,188 @@
+"""The inside of a portrait's mouth: teeth, gums, tongue, cheeks and throat as a textured mesh.
+
+Everything is modelled in centimetres in the head frame (x image right, y down, z away), placed
+behind the lips and sent to canvas pixels. The upper teeth belong to the skull, the lower teeth and
+the tongue to the jaw. Colours come from the photo: enamel from the whites of the eyes or the photo's
+own teeth, gums and tongue from the lips.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from vasa_cam.avatar.mesh import HeadFrame
+from vasa_cam.avatar.mouth_colours import MouthColours, measure_colours, own_teeth
+from vasa_cam.avatar.mouth_parts import Part, cavity_part, tongue_part
+from vasa_cam.avatar.paint import Bytes, Floats, Ints, vector
+from vasa_cam.avatar.teeth import LOWER_ARCH, UPPER_ARCH, Arch, ToothColours, build_arch
+from vasa_cam.face_model import load_face_model
+from vasa_cam.motion.space import INDEX
+
+HINGE_CM: Final = (0.0, -0.2, 1.2)
+"""Where the jaw turns, in the head frame: between the ears, a little above their holes' height."""
+_CHIN: Final = (18, 200, 199, 175, 152)
+_TEXELS_PER_PX: Final = 1.25
+_MAX_TEXELS_PER_CM: Final = 70.0
+_PAD: Final = 3
+_LIP_DEPTH_CM: Final = 1.0
+_EDGE_BELOW_SEAM_CM: Final = 0.17
+_LOWER_EDGE_BELOW_SEAM_CM: Final = 0.26
+_LOWER_SET_BACK_CM: Final = 0.28
+
+
+@dataclass(frozen=True)
+class MouthInterior:
+    """The avatar's `interior_*`, `cavity_rgb` and `jaw_params`; shapes as in the avatar file.
+
+    vertices: float32 [K, 3] canvas px at rest. uv: float32 [K, 2] atlas px. triangles: int32 [T, 3].
+    jaw_weight: float32 [K]. tongue: float32 [K, 3], px moved at tongueOut = 1. atlas: uint8
+    [Ha, Wa, 4], straight alpha. cavity_rgb: float32 [3], sRGB 0..255. jaw_params: float32 [8], hinge
+    x, y, z (px), radians at jawOpen = 1, px at jawForward = 1, px at jawLeft/Right = 1, 0, 0.
+    """
+
+    vertices: Floats
+    uv: Floats
+    triangles: Ints
+    jaw_weight: Floats
+    tongue: Floats
+    atlas: Bytes
+    cavity_rgb: Floats
+    jaw_params: Floats
+
+
+def build_mouth(
+    canvas_rgb: Bytes,
+    lip_upper_px: Floats,
+    lip_lower_px: Floats,
+    points_px: Floats,
+    frame: HeadFrame,
+    closed_mouth: bool,
+    seed: int = 0,
+) -> MouthInterior:
+    """Build the interior of one mouth.
+
+    canvas_rgb: uint8 [H, W, 3]. lip_upper_px, lip_lower_px: float [n, 3], dense chains of the mouth
+    line from the image-left to the image-right corner. points_px: float [>=468, 3], settled
+    landmarks. frame: the head's pose. closed_mouth: whether the photo's lips touch. seed: of the
+    teeth. Raises ValueError when an array has another shape.
+    """
+    if canvas_rgb.ndim != 3 or canvas_rgb.shape[2] != 3 or canvas_rgb.dtype != np.uint8:
+        raise ValueError(f"build_mouth: canvas_rgb must be uint8 [H, W, 3], got {canvas_rgb.shape}")
+    if lip_upper_px.shape != lip_lower_px.shape or lip_upper_px.shape[1:] != (3,):
+        raise ValueError("build_mouth: both lip chains must be [n, 3] of the same length")
+    rng = np.random.default_rng(seed)
+    texels = float(np.clip(frame.px_per_cm * _TEXELS_PER_PX, 8.0, _MAX_TEXELS_PER_CM))
+    opening = np.concatenate([lip_upper_px[:, :2], lip_lower_px[::-1, :2]])
+    teeth_photo = None if closed_mouth else own_teeth(canvas_rgb, opening)
+    colours = measure_colours(canvas_rgb, points_px, teeth_photo)
+    place = _placement(lip_upper_px, lip_lower_px, points_px, frame, closed_mouth)
+    parts = [
+        cavity_part(colours, texels),
+        tongue_part(colours, texels, rng),
+        _arch_part(_lower_arch(colours, texels, rng), 1.0, (0.0, 0.0, _LOWER_SET_BACK_CM)),
+        _arch_part(_upper_arch(colours, texels, rng), 0.0, (0.0, 0.0, 0.0)),
+    ]
+    return _assemble(parts, colours, place, frame)
+
+
+@dataclass(frozen=True)
+class _Placement:
+    """Origin (cm, head frame) of the mouth: midline, mouth line, front of the incisors; and scale."""
+
+    origin: Floats
+    scale: float
+
+    def to_px(self, points: Floats, frame: HeadFrame) -> Floats:
+        return frame.to_px(points * self.scale + self.origin)
+
+
+def _placement(
+    upper: Floats, lower: Floats, points: Floats, frame: HeadFrame, closed: bool
+) -> _Placement:
+    model = load_face_model()
+    mine, usual = frame.to_cm(points[:468]), model.vertices
+    width = float(np.linalg.norm(mine[61] - mine[291]) / np.linalg.norm(usual[61] - usual[291]))
+    scale = float(np.clip(width if closed else width * 0.92, 0.85, 1.35))
+    middle = len(upper) // 2
+    lips = frame.to_cm(np.stack([upper[middle], lower[middle]]))
+    seam = 0.5 * (lips[0] + lips[1]) if closed else 0.25 * lips[0] + 0.75 * lips[1]
+    depth = max(float(mine[0, 2]), float(mine[17, 2])) * 0.5 + 0.5 * float(seam[2])
+    origin = np.float32([seam[0], seam[1], depth + _LIP_DEPTH_CM * scale])
+    return _Placement(origin, scale)
+
+
+def _upper_arch(colours: MouthColours, texels: float, rng: np.random.Generator) -> Arch:
+    tones = ToothColours(colours.enamel, colours.gum, colours.dark)
+    return build_arch(UPPER_ARCH, tones, texels, rng)
+
+
+def _lower_arch(colours: MouthColours, texels: float, rng: np.random.Generator) -> Arch:
+    tones = ToothColours(colours.enamel * 0.90, colours.gum * 0.9, colours.dark)
+    return build_arch(LOWER_ARCH, tones, texels, rng)
+
+
+def _arch_part(arch: Arch, jaw: float, shift: tuple[float, float, float]) -> Part:
+    below = _LOWER_EDGE_BELOW_SEAM_CM if jaw else _EDGE_BELOW_SEAM_CM
+    vertices = arch.vertices + np.float32([shift[0], shift[1] + below, shift[2]])
+    count = len(vertices)
+    return Part(
+        vertices=vertices,
+        uv=arch.uv,
+        triangles=arch.triangles,
+        texture=arch.texture,
+        jaw_weight=np.full(count, jaw, np.float32),
+        tongue=np.zeros((count, 3), np.float32),
+    )
+
+
+def _assemble(
+    parts: list[Part], colours: MouthColours, place: _Placement, frame: HeadFrame
+) -> MouthInterior:
+    """Stack the parts' textures into one atlas and shift their indices and texture coordinates."""
+    width = max(part.texture.shape[1] for part in parts) + 2 * _PAD
+    tiles, uv, triangles = [], [], []
+    top, first = 0, 0
+    for part in parts:
+        tile = np.pad(part.texture, ((_PAD, _PAD), (_PAD, _PAD), (0, 0)), mode="edge")
+        tile = np.pad(tile, ((0, 0), (0, width - tile.shape[1]), (0, 0)), mode="edge")
+        uv.append(part.uv + vector(_PAD, top + _PAD))
+        triangles.append(part.triangles + first)
+        tiles.append(tile)
+        top += tile.shape[0]
+        first += len(part.vertices)
+    picture = np.concatenate(tiles)
+    picture[..., 3] *= 255.0
+    inside = np.concatenate([part.vertices for part in parts])
+    out = np.concatenate([part.tongue for part in parts]) * place.scale
+    return MouthInterior(
+        vertices=place.to_px(inside, frame),
+        uv=np.concatenate(uv).astype(np.float32),
+        triangles=np.concatenate(triangles).astype(np.int32),
+        jaw_weight=np.concatenate([part.jaw_weight for part in parts]),
+        tongue=np.asarray(out @ frame.rotation.T * frame.px_per_cm, np.float32),
+        atlas=np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8),
+        cavity_rgb=colours.dark,
+        jaw_params=_jaw_params(frame),
+    )
+
+
+def _jaw_params(frame: HeadFrame) -> Floats:
+    """Hinge and reach of the jaw, measured on the face model's own jaw shapes."""
+    model = load_face_model()
+    chin = model.vertices[list(_CHIN)]
+    hinge = vector(*HINGE_CM)
+
+    def moved(name: str) -> Floats:
+        return np.asarray(model.offsets[INDEX[name]][list(_CHIN)], np.float32)
+
+    before = chin - hinge
+    after = before + moved("jawOpen")
+    turn = np.arctan2(after[:, 2], after[:, 1]) - np.arctan2(before[:, 2], before[:, 1])
+    angle = float(abs(turn.mean()))
+    forward = float(np.abs(moved("jawForward")[:, 2]).mean()) * frame.px_per_cm
+    aside = float(np.abs(moved("jawLeft")[:, 0]).mean()) * frame.px_per_cm
+    hinge_px = frame.to_px(hinge)
+    return np.array([*hinge_px, angle, forward, aside, 0.0, 0.0], np.float32)

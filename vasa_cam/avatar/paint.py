@@ -1,0 +1,59 @@
+"""Small picture arithmetic shared by the enrolment steps that paint textures."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+Reals = npt.NDArray[np.floating[Any]]
+Floats = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int32]
+
+
+def vector(*values: float) -> Floats:
+    """The values as float32 [n]."""
+    return np.array(values, np.float32)
+
+
+LUMA: Final = vector(0.299, 0.587, 0.114)
+"""Rec. 601 weights of R, G and B."""
+
+
+def smoothstep(low: float, high: float, value: Reals) -> Floats:
+    """0 at `low`, 1 at `high` (either order), smooth between, clamped beyond."""
+    t = np.clip((value - low) / (high - low), 0.0, 1.0)
+    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
+
+
+def bump(value: Reals, centre: float, width: float) -> Floats:
+    """A bell of height 1: exp(-((value - centre) / width)^2)."""
+    return np.asarray(np.exp(-(((value - centre) / width) ** 2)), np.float32)
+
+
+def to_bytes(picture: Reals) -> Bytes:
+    """Round and clip to 0..255."""
+    return np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8)
+
+
+def sample(picture: Reals, at: Reals) -> Floats:
+    """Bilinear lookup of [h, w] or [h, w, c] at [..., 2] (x, y), clamped to the picture's edge."""
+    x = np.clip(at[..., 0], 0, picture.shape[1] - 1.001)
+    y = np.clip(at[..., 1], 0, picture.shape[0] - 1.001)
+    left, top = np.floor(x).astype(np.intp), np.floor(y).astype(np.intp)
+    u, v = x - left, y - top
+    if picture.ndim == 3:
+        u, v = u[..., None], v[..., None]
+    upper = picture[top, left] * (1 - u) + picture[top, left + 1] * u
+    lower = picture[top + 1, left] * (1 - u) + picture[top + 1, left + 1] * u
+    return np.asarray(upper * (1 - v) + lower * v, np.float32)
+
+
+def blur(picture: Reals, sigma: float) -> Floats:
+    """Gaussian blur of [h, w] or [h, w, c], sigma in pixels."""
+    import cv2
+
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.float32)
