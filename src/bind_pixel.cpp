@@ -1,7 +1,45 @@
+#include <string>
+
 #include "bindings.h"
+#include "dlpack.h"
+#include "vasa_cam/pixel.h"
+
+namespace py = pybind11;
 
 namespace vasa_cam {
+namespace {
 
-void register_pixel(pybind11::module_&) {}
+PixelFormat format_of(const std::string& name) {
+  if (name == "rgb") return PixelFormat::rgb;
+  if (name == "bgr") return PixelFormat::bgr;
+  if (name == "rgba") return PixelFormat::rgba;
+  if (name == "bgra") return PixelFormat::bgra;
+  if (name == "i420") return PixelFormat::i420;
+  if (name == "nv12") return PixelFormat::nv12;
+  throw py::value_error("pixel: unknown format " + name);
+}
+
+ColourMatrix matrix_of_name(const std::string& name) {
+  if (name == "bt601") return ColourMatrix::bt601;
+  if (name == "bt709") return ColourMatrix::bt709;
+  throw py::value_error("pixel: unknown matrix " + name);
+}
+
+void pixel_of_arrays(const py::object& source, const py::object& target, const std::string& format,
+                     const std::string& matrix, std::uintptr_t stream) {
+  const DlpackTensor from(source, "pixel: source");
+  const DlpackTensor to(target, "pixel: out");
+  const PixelFormat wanted = format_of(format);
+  const ColourMatrix weights = matrix_of_name(matrix);
+  const py::gil_scoped_release unlocked;
+  pixel(from.view(), to.view(), wanted, weights, reinterpret_cast<void*>(stream));
+}
+
+}  // namespace
+
+void register_pixel(py::module_& module) {
+  module.def("pixel", &pixel_of_arrays, py::arg("source"), py::arg("target"), py::arg("format"),
+             py::arg("matrix"), py::arg("stream"));
+}
 
 }  // namespace vasa_cam

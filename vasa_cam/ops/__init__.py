@@ -1,0 +1,48 @@
+"""The native operations: one function each, checked here, computed in `vasa_cam._core`.
+
+Arrays are C-contiguous: NumPy on the CPU, or torch or CuPy arrays on a CUDA device (everything in
+one call on the same one). `out=` is written and returned; with it an op allocates nothing. Every op
+has a plain twin in `reference_<op>.py` with the same arguments.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from vasa_cam import _core
+from vasa_cam.ops.pixel import default_matrix, pixel
+
+__all__ = [
+    "BuildInfo",
+    "build_info",
+    "default_matrix",
+    "get_num_threads",
+    "pixel",
+    "set_num_threads",
+]
+
+
+class BuildInfo(TypedDict):
+    """What the native module is and what it found on this machine."""
+
+    simd: str
+    simd_available: list[str]
+    compiler: str
+    cuda_compiled: bool
+    cuda_version: str
+    cuda_devices: int
+
+
+def build_info() -> BuildInfo:
+    """Instruction set in use and those available, compiler, CUDA version and devices."""
+    return _core.build_info()
+
+
+def get_num_threads() -> int:
+    """Number of CPU threads that share one call, the caller's included; 2 by default."""
+    return _core.num_threads()
+
+
+def set_num_threads(count: int) -> None:
+    """Use this many CPU threads (1 to 64) for each call from now on; ValueError otherwise."""
+    _core.set_num_threads(count)
