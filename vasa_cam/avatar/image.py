@@ -26,7 +26,7 @@ MAX_PIXELS: Final = 50 * 1024 * 1024
 """50 megapixels as cameras count them; larger headers are refused before anything is decoded."""
 
 _TOO_LARGE: Final = "more than the 50 megapixels that are read; make it smaller."
-_FORMATS: Final = ("JPEG", "MPO", "PNG", "WEBP")  # MPO: the JPEGs of some phones
+_FORMATS: Final = ("JPEG", "PNG", "WEBP")
 _DECODE_ERRORS: Final = (
     OSError,
     SyntaxError,  # Pillow's word for a broken PNG
@@ -77,6 +77,7 @@ def load_image(path: Path) -> Photo:
 
 
 def _decode(path: Path) -> Photo:
+    Image.init()  # Pillow registers WebP only then
     try:
         image = Image.open(path, formats=_FORMATS)
     except UnidentifiedImageError as error:
