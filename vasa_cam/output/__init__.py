@@ -1,0 +1,1 @@
+"""Where finished frames go: video files here; cameras and previews join them."""
