@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vasa_cam.errors import InputError
+from vasa_cam.ops.pixel import default_matrix, pixel
 from vasa_cam.output.encoding import (
-    BT709_FROM_LINES,
     Encoding,
     audio_rate_hz,
     check_output_path,
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 
+# ISO/IEC 23091-2 numbers of the YUV matrices, as files store them; 6 is SMPTE 170M, BT.601's twin.
+_SPACE_NUMBER: Final = {"bt709": 1, "bt601": 6}
 _FULL_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -92,6 +94,7 @@ class VideoFile:
         self._sound = sound
         self._samples = 0
         self._rest: Floats = np.zeros((0, 2), np.float32)
+        self._planes: Bytes | None = None
         self._temporary = config.path.with_name(f".{config.path.name}.part-{os.getpid()}")
 
     def __enter__(self) -> VideoFile:
@@ -181,27 +184,20 @@ class VideoFile:
         context.color_primaries = int(ColorPrimaries.BT709)
         context.color_trc = int(ColorTrc.BT709)
         context.color_range = int(ColorRange.MPEG)
-        context.colorspace = int(self._matrix())
-
-    def _matrix(self) -> int:
-        """FFmpeg's number of the YUV matrix."""
-        from av.video.reformatter import Colorspace
-
-        tall = self.config.size_px[1] >= BT709_FROM_LINES
-        # 6 is SMPTE 170M, the same matrix as FFmpeg's 5 under the name that 525-line video has.
-        return int(Colorspace.ITU709) if tall else 6
+        context.colorspace = _SPACE_NUMBER[default_matrix(self.config.size_px[1])]
 
     def _picture(self, frame: Bytes) -> VideoFrame:
         from av import VideoFrame
         from av.video.reformatter import ColorRange, Colorspace
 
-        picture = VideoFrame.from_ndarray(
-            np.ascontiguousarray(frame), "rgba" if self.config.transparent else "rgb24"
-        )
-        tall = self.config.size_px[1] >= BT709_FROM_LINES
-        return picture.reformat(
-            format=self.config.encoding.pixel_format,
-            dst_colorspace=Colorspace.ITU709 if tall else Colorspace.ITU601,
+        wanted = self.config.encoding.pixel_format
+        if wanted == "yuv420p":
+            self._planes = pixel(frame, "i420", out=self._planes)
+            return VideoFrame.from_ndarray(self._planes, wanted)
+        bt709 = default_matrix(self.config.size_px[1]) == "bt709"
+        return VideoFrame.from_ndarray(frame, "rgba").reformat(
+            format=wanted,
+            dst_colorspace=Colorspace.ITU709 if bt709 else Colorspace.ITU601,
             dst_color_range=ColorRange.MPEG,
         )
 
