@@ -1,8 +1,23 @@
+from collections.abc import Sequence
+
 from vasa_cam.ops import BuildInfo
 from vasa_cam.ops._check import Array
+
+class ExpressionMesh:
+    def __init__(
+        self, arrays: Sequence[Array], light: Sequence[float], device: str, device_id: int
+    ) -> None: ...
 
 def build_info() -> BuildInfo: ...
 def num_threads() -> int: ...
 def set_num_threads(count: int) -> None: ...
 def set_simd_level(name: str) -> None: ...
+def expression(
+    mesh: ExpressionMesh,
+    weights: Array,
+    pose: Sequence[float],
+    vertices: Array,
+    attributes: Array,
+    stream: int,
+) -> None: ...
 def pixel(source: Array, target: Array, format: str, matrix: str, stream: int) -> None: ...

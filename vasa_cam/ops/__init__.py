@@ -10,12 +10,18 @@ from __future__ import annotations
 from typing import TypedDict
 
 from vasa_cam import _core
+from vasa_cam.ops.expression import ExpressionMesh, ExpressionTensors, Light, Pose, expression
 from vasa_cam.ops.pixel import default_matrix, pixel
 
 __all__ = [
     "BuildInfo",
+    "ExpressionMesh",
+    "ExpressionTensors",
+    "Light",
+    "Pose",
     "build_info",
     "default_matrix",
+    "expression",
     "get_num_threads",
     "pixel",
     "set_num_threads",
