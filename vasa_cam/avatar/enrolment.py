@@ -16,7 +16,7 @@ from vasa_cam.avatar.file import Avatar, AvatarMeta
 from vasa_cam.avatar.folds import draw_detail
 from vasa_cam.avatar.mesh import HeadFrame, PortraitMesh, build_mesh, fit_head_frame, settle_depth
 from vasa_cam.avatar.mouth import MouthInterior, build_mouth
-from vasa_cam.avatar.portrait import EnrolOptions, Portrait, read_portrait
+from vasa_cam.avatar.portrait import PortraitOptions, Portrait, read_portrait
 from vasa_cam.avatar.seam import is_closed, snap_seam
 from vasa_cam.avatar.shapes import personal_shapes
 from vasa_cam.face_model import FaceModel, load_face_model
@@ -25,13 +25,13 @@ from vasa_cam.landmarks import EYE_CORNERS, FACE_OVAL, LEFT_BROW, LEFT_IRIS, RIG
 Floats = npt.NDArray[np.float32]
 
 
-def enrol(photo: Path, options: EnrolOptions | None = None) -> Avatar:
+def enrol(photo: Path, options: PortraitOptions | None = None) -> Avatar:
     """Enrols a portrait: finds the face, fits the mesh, separates person and background.
 
     photo: JPEG, PNG or WebP file. Raises InputError when the file or the face in it cannot be used,
     MissingDependencyError when the tracker's libraries are missing.
     """
-    portrait = read_portrait(photo, options or EnrolOptions())
+    portrait = read_portrait(photo, options or PortraitOptions())
     return build_avatar(portrait, name=photo.stem)
 
 

@@ -132,7 +132,7 @@ def build_mesh(points_px: Floats, frame: HeadFrame, model: FaceModel, hair: Floa
         ).astype(np.int32),
         rigid_weight=np.concatenate([np.ones(count), rings.rigid_weight()]).astype(np.float32),
         shade_weight=np.concatenate(
-            [model.subdivide(_inner_weight(model)), np.zeros(len(rings.points))]
+            [model.subdivide(_inner_weight(model)).clip(0.0, 1.0), np.zeros(len(rings.points))]
         ).astype(np.float32),
         operator_indptr=np.concatenate([indptr, outer_indptr[1:] + indptr[-1]]).astype(np.int32),
         operator_indices=np.concatenate([indices, outer_indices]).astype(np.int32),
@@ -181,10 +181,13 @@ class _OuterRings:
         return np.concatenate([first_half, second_half]).astype(np.int32)
 
     def rigid_weight(self) -> npt.NDArray[np.float64]:
-        """1 for head and hair, falling smoothly to 0 below the chin."""
-        chin_y = self.oval[:, 1].max()
+        """1 for head and hair, falling smoothly to 0 below the chin, and earlier beside the neck,
+        where shoulders and collars are."""
+        chin = self.oval[self.oval[:, 1].argmax()]
         width = self.face_width_px
-        return 1.0 - smoothstep(chin_y - 0.02 * width, chin_y + 0.62 * width, self.points[:, 1])
+        aside = smoothstep(0.45 * width, 0.95 * width, np.abs(self.points[:, 0] - chin[0]))
+        below = self.points[:, 1] - chin[1] + 0.35 * width * aside
+        return np.asarray(1.0 - smoothstep(-0.02 * width, 0.62 * width, below), np.float64)
 
     def coupling(self, oval_rows: Floats, hair: Floats) -> npt.NDArray[np.float64]:
         """How far each outer vertex follows the face's expression: [J * K, 468]."""

@@ -21,6 +21,6 @@ def open_portrait(path: Path, models: Path | None) -> Avatar:
     if path.suffix.lower() == AVATAR_SUFFIX:
         return load_avatar(path)
     from vasa_cam.avatar.enrolment import enrol
-    from vasa_cam.avatar.portrait import EnrolOptions
+    from vasa_cam.avatar.portrait import PortraitOptions
 
-    return enrol(path, EnrolOptions(models_dir=models))
+    return enrol(path, PortraitOptions(models_dir=models))
