@@ -1,0 +1,71 @@
+# Two commands for everybody: `make demo` and `make test`. PYTHON=python3.12 chooses an interpreter.
+PYTHON ?= python3
+# Pinned for tests only. Without a CUDA device, TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# avoids several gigabytes of CUDA libraries.
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+IN := ../$(BIN)
+SOURCES := $(shell find CMakeLists.txt pyproject.toml cmake csrc src vasa_cam tests/cpp -type f \
+	! -name '*.pyc' ! -name '*.so')
+NATIVE := $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
+
+.PHONY: demo test test-neural lint format bench bench-gpu clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed
+	$(BIN)/vasa-cam demo
+
+# Started in tests/, so that the installed package is tested and not the source tree.
+test: $(VENV)/checked
+	$(BIN)/ctest --test-dir build/test --output-on-failure
+	cd tests && $(IN)/pytest -m "not neural"
+
+test-neural: $(VENV)/neural
+	cd tests && VASA_CAM_REQUIRE_TORCH=1 $(IN)/pytest -m neural
+
+lint: $(VENV)/checked
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(NATIVE)
+	$(BIN)/python tools/check_sizes.py
+
+format: $(VENV)/checked
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(NATIVE)
+
+bench: $(VENV)/checked
+	cd benchmarks && $(IN)/pytest -m "not cuda" --benchmark-only \
+		--benchmark-json=results/$$($(IN)/python machine.py).json .
+
+bench-gpu: $(VENV)/checked
+	cd benchmarks && VASA_CAM_REQUIRE_CUDA=1 $(IN)/pytest -m cuda --benchmark-only \
+		--benchmark-json=results/$$($(IN)/python machine.py)-gpu.json .
+
+clean:
+	rm -rf $(VENV) build dist demo.mp4 demo.png
+
+$(BIN)/python:
+	tools/prerequisites.sh build "$(PYTHON)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+
+$(VENV)/installed: $(SOURCES) | $(BIN)/python
+	$(BIN)/pip install .
+	touch $@
+
+# Warnings are errors here and never in a user's build; one build gives the module and the C++ tests.
+$(VENV)/checked: $(SOURCES) | $(BIN)/python
+	tools/prerequisites.sh test "$(PYTHON)"
+	$(BIN)/pip install --config-settings=build-dir=build/test \
+		--config-settings=cmake.define.VASA_CAM_WERROR=ON \
+		--config-settings=cmake.define.VASA_CAM_BUILD_TESTS=ON '.[dev]'
+	touch $(VENV)/installed $@
+
+$(VENV)/neural: $(VENV)/checked
+	$(BIN)/python -c 'import torch, tensorboard' 2>/dev/null || $(BIN)/pip install \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) 'vasa-cam[train]' '$(TORCH)'
+	touch $@
