@@ -14,10 +14,25 @@ from typing import Final
 import numpy as np
 
 from vasa_cam.avatar.mesh import HeadFrame
-from vasa_cam.avatar.mouth_colours import MouthColours, measure_colours, own_teeth
+from vasa_cam.avatar.mouth_colours import MouthColours, measure_colours
 from vasa_cam.avatar.mouth_parts import Part, cavity_part, tongue_part
-from vasa_cam.avatar.paint import Bytes, Floats, Ints, vector
-from vasa_cam.avatar.teeth import LOWER_ARCH, UPPER_ARCH, Arch, ToothColours, build_arch
+from vasa_cam.avatar.own_teeth import (
+    OwnTeeth,
+    ToCanvas,
+    find_own_teeth,
+    follow_photo,
+    lowest_edge,
+    paste_own_teeth,
+)
+from vasa_cam.avatar.paint import Bytes, Floats, Ints, to_bytes, vector
+from vasa_cam.avatar.teeth import (
+    LOWER_ARCH,
+    UPPER_ARCH,
+    Arch,
+    ToothColours,
+    build_arch,
+    plan_arch,
+)
 from vasa_cam.face_model import load_face_model
 from vasa_cam.motion.space import INDEX
 
@@ -76,16 +91,16 @@ def build_mouth(
     rng = np.random.default_rng(seed)
     texels = float(np.clip(frame.px_per_cm * _TEXELS_PER_PX, 8.0, _MAX_TEXELS_PER_CM))
     opening = np.concatenate([lip_upper_px[:, :2], lip_lower_px[::-1, :2]])
-    teeth_photo = None if closed_mouth else own_teeth(canvas_rgb, opening)
-    colours = measure_colours(canvas_rgb, points_px, teeth_photo)
-    place = _placement(lip_upper_px, lip_lower_px, points_px, frame, closed_mouth)
+    own = None if closed_mouth else find_own_teeth(canvas_rgb, opening)
+    colours = measure_colours(canvas_rgb, points_px, own)
+    place = _placement(lip_upper_px, lip_lower_px, points_px, frame, own)
     parts = [
         cavity_part(colours, texels),
         tongue_part(colours, texels, rng),
-        _arch_part(_lower_arch(colours, texels, rng), 1.0, (0.0, 0.0, _LOWER_SET_BACK_CM)),
-        _arch_part(_upper_arch(colours, texels, rng), 0.0, (0.0, 0.0, 0.0)),
+        _lower_teeth(colours, texels, rng),
+        _upper_teeth(colours, texels, rng, own, place),
     ]
-    return _assemble(parts, colours, place, frame)
+    return _assemble(parts, colours, place)
 
 
 @dataclass(frozen=True)
@@ -94,42 +109,63 @@ class _Placement:
 
     origin: Floats
     scale: float
+    frame: HeadFrame
 
-    def to_px(self, points: Floats, frame: HeadFrame) -> Floats:
-        return frame.to_px(points * self.scale + self.origin)
+    def to_px(self, points: Floats) -> Floats:
+        return self.frame.to_px(points * self.scale + self.origin)
 
 
 def _placement(
-    upper: Floats, lower: Floats, points: Floats, frame: HeadFrame, closed: bool
+    upper: Floats, lower: Floats, points: Floats, frame: HeadFrame, own: OwnTeeth | None
 ) -> _Placement:
-    model = load_face_model()
-    mine, usual = frame.to_cm(points[:468]), model.vertices
+    mine, usual = frame.to_cm(points[:468]), load_face_model().vertices
     width = float(np.linalg.norm(mine[61] - mine[291]) / np.linalg.norm(usual[61] - usual[291]))
-    scale = float(np.clip(width if closed else width * 0.92, 0.85, 1.35))
+    # A smile widens the mouth but not the teeth.
+    scale = float(
+        np.clip(width if own is None else min(width, 1.0 + 0.4 * (width - 1.0)), 0.85, 1.3)
+    )
     middle = len(upper) // 2
     lips = frame.to_cm(np.stack([upper[middle], lower[middle]]))
-    seam = 0.5 * (lips[0] + lips[1]) if closed else 0.25 * lips[0] + 0.75 * lips[1]
-    depth = max(float(mine[0, 2]), float(mine[17, 2])) * 0.5 + 0.5 * float(seam[2])
-    origin = np.float32([seam[0], seam[1], depth + _LIP_DEPTH_CM * scale])
-    return _Placement(origin, scale)
+    seam = 0.3 * lips[0] + 0.7 * lips[1]
+    front = min(float(mine[0, 2]), float(mine[17, 2]))
+    depth = 0.5 * (front + float(seam[2])) + _LIP_DEPTH_CM * scale
+    height = float(seam[1])
+    if own is not None:
+        edge = np.array([[*lowest_edge(own), frame.to_px(vector(seam[0], seam[1], depth))[2]]])
+        height = float(frame.to_cm(edge.astype(np.float32))[0, 1]) - _EDGE_BELOW_SEAM_CM * scale
+    return _Placement(vector(seam[0], height, depth), scale, frame)
 
 
-def _upper_arch(colours: MouthColours, texels: float, rng: np.random.Generator) -> Arch:
+def _upper_teeth(
+    colours: MouthColours,
+    texels: float,
+    rng: np.random.Generator,
+    own: OwnTeeth | None,
+    place: _Placement,
+) -> Part:
+    below = _EDGE_BELOW_SEAM_CM
+    plan = plan_arch(UPPER_ARCH, rng)
     tones = ToothColours(colours.enamel, colours.gum, colours.dark)
-    return build_arch(UPPER_ARCH, tones, texels, rng)
+    origin = place.origin + vector(0.0, below * place.scale, 0.0)
+    to_canvas = ToCanvas(place.frame, origin, place.scale)
+    if own is not None:
+        plan = follow_photo(plan, own, to_canvas)
+    arch = build_arch(plan, tones, texels * place.scale, rng)
+    if own is not None:
+        arch = paste_own_teeth(arch, own, to_canvas)
+    return _arch_part(arch, 0.0, vector(0.0, below, 0.0))
 
 
-def _lower_arch(colours: MouthColours, texels: float, rng: np.random.Generator) -> Arch:
+def _lower_teeth(colours: MouthColours, texels: float, rng: np.random.Generator) -> Part:
     tones = ToothColours(colours.enamel * 0.90, colours.gum * 0.9, colours.dark)
-    return build_arch(LOWER_ARCH, tones, texels, rng)
+    arch = build_arch(plan_arch(LOWER_ARCH, rng), tones, texels, rng)
+    return _arch_part(arch, 1.0, vector(0.0, _LOWER_EDGE_BELOW_SEAM_CM, _LOWER_SET_BACK_CM))
 
 
-def _arch_part(arch: Arch, jaw: float, shift: tuple[float, float, float]) -> Part:
-    below = _LOWER_EDGE_BELOW_SEAM_CM if jaw else _EDGE_BELOW_SEAM_CM
-    vertices = arch.vertices + np.float32([shift[0], shift[1] + below, shift[2]])
-    count = len(vertices)
+def _arch_part(arch: Arch, jaw: float, shift: Floats) -> Part:
+    count = len(arch.vertices)
     return Part(
-        vertices=vertices,
+        vertices=arch.vertices + shift,
         uv=arch.uv,
         triangles=arch.triangles,
         texture=arch.texture,
@@ -138,10 +174,9 @@ def _arch_part(arch: Arch, jaw: float, shift: tuple[float, float, float]) -> Par
     )
 
 
-def _assemble(
-    parts: list[Part], colours: MouthColours, place: _Placement, frame: HeadFrame
-) -> MouthInterior:
+def _assemble(parts: list[Part], colours: MouthColours, place: _Placement) -> MouthInterior:
     """Stack the parts' textures into one atlas and shift their indices and texture coordinates."""
+    frame = place.frame
     width = max(part.texture.shape[1] for part in parts) + 2 * _PAD
     tiles, uv, triangles = [], [], []
     top, first = 0, 0
@@ -154,16 +189,15 @@ def _assemble(
         top += tile.shape[0]
         first += len(part.vertices)
     picture = np.concatenate(tiles)
-    picture[..., 3] *= 255.0
     inside = np.concatenate([part.vertices for part in parts])
     out = np.concatenate([part.tongue for part in parts]) * place.scale
     return MouthInterior(
-        vertices=place.to_px(inside, frame),
+        vertices=place.to_px(inside),
         uv=np.concatenate(uv).astype(np.float32),
         triangles=np.concatenate(triangles).astype(np.int32),
         jaw_weight=np.concatenate([part.jaw_weight for part in parts]),
         tongue=np.asarray(out @ frame.rotation.T * frame.px_per_cm, np.float32),
-        atlas=np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8),
+        atlas=np.dstack([to_bytes(picture), np.full(picture.shape[:2], 255, np.uint8)]),
         cavity_rgb=colours.dark,
         jaw_params=_jaw_params(frame),
     )

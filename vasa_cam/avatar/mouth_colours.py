@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from vasa_cam.avatar.own_teeth import OwnTeeth
 from vasa_cam.avatar.paint import LUMA, Bytes, Floats, smoothstep, vector
 from vasa_cam.landmarks import (
     LEFT_LOWER_LID,
@@ -22,9 +23,11 @@ from vasa_cam.landmarks import (
 
 _CHEEKS: Final = (50, 280, 205, 425, 101, 330, 151, 9)
 _LIPS: Final = (85, 315, 16, 72, 302, 11, 180, 404)
-_ENAMEL: Final = vector(1.0, 0.945, 0.845)
-"""Hue of enamel under neutral light, brightest channel 1."""
-_USUAL_SKIN_HUE: Final = vector(1.26, 0.98, 0.76)
+_SURE: Final = 0.8
+_ENOUGH: Final = 20
+_ENAMEL: Final = vector(1.0, 0.88, 0.78)
+"""Hue of front teeth in portraits, brightest channel 1."""
+_USUAL_SKIN: Final = vector(1.0, 0.78, 0.65)
 
 
 @dataclass(frozen=True)
@@ -43,43 +46,51 @@ class MouthColours:
     gloss: Floats
 
 
-@dataclass(frozen=True)
-class OwnTeeth:
-    """The photo's visible upper teeth: origin (x, y) of a patch, share float32 [h, w] in 0..1."""
-
-    origin: tuple[int, int]
-    share: Floats
-    rgb: Floats
-
-
 def measure_colours(canvas: Bytes, points_px: Floats, teeth: OwnTeeth | None) -> MouthColours:
-    """Colours from lips, skin, the whites of the eyes and, when seen, the photo's own teeth."""
+    """Colours from lips, skin, the whites of the eyes and, when seen, the photo's own teeth.
+
+    canvas: uint8 [H, W, 3]. points_px: float32 [>=468, 2 or 3], landmarks.
+    """
     photo = canvas.astype(np.float32)
     skin = np.median(_around(photo, points_px[list(_CHEEKS), :2]), 0)
     lip = np.median(_around(photo, points_px[list(_LIPS), :2]), 0)
-    skin_luma = max(float(skin @ LUMA), 1.0)
-    white = whites(canvas, points_px)
-    cast = np.clip((skin / skin.mean() / _USUAL_SKIN_HUE) ** 0.5, 0.8, 1.2)
-    limit = min(0.42 * 255 + 0.75 * skin_luma, 1.55 * skin_luma + 25.0, float(white @ LUMA))
-    enamel = _ENAMEL * cast
-    enamel = enamel / float(enamel @ LUMA) * limit
-    if teeth is not None:
-        sure = teeth.share > 0.8
-        if sure.sum() >= 20:
-            enamel = np.percentile(teeth.rgb[sure], 65, axis=0)
-    flesh = _towards_red(0.55 * lip + 0.10 * skin)
+    face = points_px[:, :2]
+    (left, top), (right, bottom) = np.clip(face.min(0), 0, None), face.max(0)
+    seen = photo[int(top) : int(bottom) + 1, int(left) : int(right) + 1] @ LUMA
+    enamel = _enamel(skin, whites(canvas, points_px), float(np.percentile(seen, 98)))
+    if teeth is not None and (teeth.share > _SURE).sum() >= _ENOUGH:
+        enamel = np.percentile(teeth.rgb[teeth.share > _SURE], 65, axis=0)
+    # A grey photo keeps a grey mouth.
+    chroma = float(np.ptp(skin) / max(float(skin.max()), 1.0))
+    redness = float(smoothstep(0.03, 0.14, vector(chroma))[0])
+    light = 0.5 * float(lip @ LUMA) + 0.5 * min(float(skin @ LUMA), 1.6 * float(lip @ LUMA))
+    flesh = lip / max(float(lip @ LUMA), 1.0) * light
+    flesh = flesh + (_as_flesh(flesh) - flesh) * redness
     return MouthColours(
         enamel=np.asarray(np.minimum(enamel, 250.0), np.float32),
-        gum=_towards_red(0.74 * lip + 0.16 * skin),
-        tongue=_towards_red(0.72 * lip + 0.16 * skin),
-        flesh=(flesh * 0.62).astype(np.float32),
-        dark=(flesh * vector(0.24, 0.17, 0.17)).astype(np.float32),
-        gloss=(0.5 * enamel).astype(np.float32),
+        gum=np.asarray(flesh * 0.92, np.float32),
+        tongue=np.asarray(flesh * 0.98, np.float32),
+        flesh=np.asarray(flesh * 0.80, np.float32),
+        dark=np.asarray(flesh * (0.16 + redness * vector(0.08, -0.02, -0.01)), np.float32),
+        gloss=np.asarray(0.5 * enamel, np.float32),
     )
 
 
+def _enamel(skin: Floats, white: Floats, brightest: float) -> Floats:
+    """Tone of unseen teeth.
+
+    Over the test portraits that smile, front teeth have luma 185 +- 10 and the hue of the eyes'
+    whites; with the skin's brightness (that is, with the exposure) it changes slowly.
+    """
+    level = 180.0 * (max(float(skin @ LUMA), 1.0) / 165.0) ** 0.45
+    level = min(level, brightest, 1.6 * float(white @ LUMA) + 20.0)
+    hue = 0.5 * _ENAMEL * np.clip((skin / skin.max() / _USUAL_SKIN) ** 0.5, 0.8, 1.25)
+    hue = hue / hue.max() + white / white.max()
+    return np.asarray(hue / float(hue @ LUMA) * level, np.float32)
+
+
 def whites(canvas: Bytes, points_px: Floats) -> Floats:
-    """Colour of the eyes' whites, float32 [3]: the brighter and paler quarter of both lid openings."""
+    """Colour of the eyes' whites, float32 [3]: the brighter and paler part of both lid openings."""
     import cv2
 
     mask = np.zeros(canvas.shape[:2], np.uint8)
@@ -96,45 +107,6 @@ def whites(canvas: Bytes, points_px: Floats) -> Floats:
     return np.asarray(np.median(seen[(score >= low) & (score <= high)], 0), np.float32)
 
 
-def own_teeth(canvas: Bytes, opening_px: Floats) -> OwnTeeth | None:
-    """The photo's own upper teeth inside the open lips, or None when none are visible.
-
-    opening_px: float [n, 2], the closed outline of the mouth opening.
-    """
-    import cv2
-
-    low = np.floor(opening_px.min(0) - 4).astype(int)
-    high = np.ceil(opening_px.max(0) + 5).astype(int)
-    low, high = np.maximum(low, 0), np.minimum(high, canvas.shape[1::-1])
-    patch = canvas[low[1] : high[1], low[0] : high[0]].astype(np.float32)
-    if min(patch.shape[:2]) < 6:
-        return None
-    scale = 4
-    mask = np.zeros((patch.shape[0] * scale, patch.shape[1] * scale), np.uint8)
-    outline = np.round((opening_px - low + 0.5) * scale - 0.5).astype(np.int32)
-    cv2.fillPoly(mask, [outline], 255)
-    inside = cv2.resize(mask, patch.shape[1::-1], interpolation=cv2.INTER_AREA) / np.float32(255)
-    core = inside > 0.95
-    if core.sum() < 30:
-        return None
-    luma = patch @ LUMA
-    saturation = (patch.max(2) - patch.min(2)) / (patch.max(2) + 1.0)
-    bright = float(np.percentile(luma[core], 85))
-    share = smoothstep(0.50 * bright, 0.72 * bright, luma) * smoothstep(0.50, 0.32, saturation)
-    share = share * smoothstep(0.4, 0.95, inside)
-    if float((share > 0.7).sum()) < max(20.0, 0.06 * float(core.sum())):
-        return None
-    return OwnTeeth((int(low[0]), int(low[1])), _first_run(share), patch)
-
-
-def _first_run(share: Floats) -> Floats:
-    """Keep, in every column, the teeth above the first dark gap: what lies below is the lower row."""
-    started = np.maximum.accumulate(share, axis=0)
-    dip = np.where(started > 0.5, share, 1.0)
-    still = np.minimum.accumulate(dip, axis=0)
-    return np.asarray(share * smoothstep(0.15, 0.45, still), np.float32)
-
-
 def _around(photo: Floats, centres: Floats) -> Floats:
     """Pixels of 5 x 5 squares around points [n, 2]; float32 [n * 25, 3]."""
     step = np.arange(-2, 3)
@@ -144,7 +116,11 @@ def _around(photo: Floats, centres: Floats) -> Floats:
     return np.asarray(photo[y, x].reshape(-1, 3), np.float32)
 
 
-def _towards_red(colour: Floats) -> Floats:
-    """Flesh is never grey or green: red leads by at least a little."""
-    red = float(colour[0])
-    return np.float32([red, min(float(colour[1]), 0.64 * red), min(float(colour[2]), 0.66 * red)])
+def _as_flesh(colour: Floats) -> Floats:
+    """The same brightness as living tissue: red clearly leads, blue is not far under green."""
+    level = float(colour @ LUMA)
+    red = max(float(colour[0]), 1.25 * level)
+    green = min(float(colour[1]), 0.60 * red)
+    blue = min(max(float(colour[2]), 0.92 * green), 1.06 * green)
+    tissue = vector(red, green, blue)
+    return tissue * (level / max(float(tissue @ LUMA), 1.0))

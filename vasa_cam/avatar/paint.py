@@ -57,3 +57,19 @@ def blur(picture: Reals, sigma: float) -> Floats:
     import cv2
 
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.float32)
+
+
+def inside_distance(outline: Reals, at: Reals) -> Floats:
+    """Signed distance of points [..., 2] to a closed outline [n, 2]: positive inside."""
+    start, end = outline, np.roll(outline, -1, axis=0)
+    edge = end - start
+    rel = at[..., None, :] - start
+    length = np.maximum((edge * edge).sum(-1), 1e-9)
+    t = np.clip((rel * edge).sum(-1) / length, 0.0, 1.0)
+    near = np.sqrt(((rel - t[..., None] * edge) ** 2).sum(-1).min(-1))
+    y = at[..., 1:2]
+    crosses = (start[:, 1] > y) != (end[:, 1] > y)
+    rise = np.where(np.abs(edge[:, 1]) < 1e-9, 1e-9, edge[:, 1])
+    cut = start[:, 0] + (y - start[:, 1]) * edge[:, 0] / rise
+    odd = (crosses & (at[..., 0:1] < cut)).sum(-1) % 2 == 1
+    return np.asarray(np.where(odd, near, -near), np.float32)
