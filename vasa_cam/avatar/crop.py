@@ -47,7 +47,8 @@ class Framing:
         """Points [.., 3] in photo pixels (centres at whole numbers) to canvas pixels; z scaled."""
         origin = np.array([*self.origin, 0.0])
         half = np.array([0.5, 0.5, 0.0])
-        return ((points + half - origin) * self.scale - half).astype(np.float32)
+        moved: F32 = ((points + half - origin) * self.scale - half).astype(np.float32)
+        return moved
 
 
 def frame_head(photo_size: tuple[int, int], face_box: tuple[float, float, float, float]) -> Framing:
@@ -111,5 +112,7 @@ def resample(pixels: U8, framing: Framing) -> U8:
     size = (x1 - x0, y1 - y0)
     if framing.scale == 1.0:
         corner_x, corner_y = round(local[0]), round(local[1])
-        return part[corner_y : corner_y + size[1], corner_x : corner_x + size[0]].copy()
-    return np.array(Image.fromarray(part).resize(size, Image.Resampling.LANCZOS, box=local))
+        resized: U8 = part[corner_y : corner_y + size[1], corner_x : corner_x + size[0]].copy()
+        return resized
+    resized = np.array(Image.fromarray(part).resize(size, Image.Resampling.LANCZOS, box=local))
+    return resized

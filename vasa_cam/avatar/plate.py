@@ -1,25 +1,76 @@
-"""The background plate: what the photo would show without the person."""
+"""The two colour layers behind a matte: the background without the person, the person without it.
+
+photo = person * alpha + plate * (1 - alpha): the plate is filled by texture first, the person's
+colours are then solved for, and what is left over goes to the plate, so that rest motion shows the
+photo itself and moving the person shows no halo of the old background.
+"""
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from vasa_cam.avatar.mediapipe_tasks import load_cv2
+from vasa_cam.avatar.patch_fill import fill_hole
 
 U8 = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+BAND: Final = 0.25
+"""Depth of textured fill behind the silhouette, in face widths: more than motion ever reveals."""
+_SEEN: Final = 0.02  # alpha above which a pixel holds some of the person
+_RIM_PX: Final = 5
+_LEFT_OVER: Final = 20.0  # grey levels by which the plate may deviate from its fill at the rim
 
 
-def fill_plate(rgb: U8, alpha: F32) -> U8:
-    """uint8 [H, W, 3] with the person (and a tight rim of 5 px) replaced by background."""
+def fill_plate(rgb: U8, alpha: F32, inside: Mask, face_width: float) -> U8:
+    """uint8 [H, W, 3] with the person and a tight rim of 5 px replaced by background.
+
+    inside: bool [H, W], pixels of the photo itself; only these serve as texture.
+    """
     cv2 = load_cv2()
-    hole = (cv2.dilate(alpha, np.ones((5, 5))) > 0.05).astype(np.uint8)
-    height, width = hole.shape
-    half = (width // 2, height // 2)
-    small = cv2.resize(rgb, half, interpolation=cv2.INTER_AREA)
-    small_hole = cv2.resize(hole, half, interpolation=cv2.INTER_NEAREST)
-    small = cv2.inpaint(small, cv2.dilate(small_hole, np.ones((3, 3))), 4, cv2.INPAINT_TELEA)
-    filled = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
-    soft = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), 1.2)[..., None]
-    return np.clip(rgb * (1 - soft) + filled * soft + 0.5, 0, 255).astype(np.uint8)
+    hole = cv2.dilate((alpha > _SEEN).astype(np.uint8), np.ones((_RIM_PX, _RIM_PX), np.uint8)) > 0
+    if hole.all():
+        return np.full_like(rgb, 128)
+    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
+    filled: U8 = fill_hole(rgb, hole, inside, depth < BAND * face_width)
+    return filled
+
+
+def split_colours(rgb: U8, alpha: F32, plate: U8) -> tuple[U8, U8]:
+    """(person colours, plate), both uint8 [H, W, 3], that compose to `rgb` under `alpha`.
+
+    Person colours hold everywhere, also where alpha is 0: there the nearest person's colour.
+    """
+    image, behind = rgb.astype(np.float32), plate.astype(np.float32)
+    a = alpha[..., None]
+    spread = _spread_colours(image, alpha)
+    exact = (image - (1 - a) * behind) / np.maximum(a, 1e-3)
+    exact = np.clip(exact, spread - 60, spread + 60)
+    # Thin coverage amplifies noise in `exact`, so that it yields to the neighbourhood's colour.
+    trust = np.clip((a - 0.1) / 0.4, 0, 1)
+    person = np.where(a > 0.995, image, np.clip(exact * trust + spread * (1 - trust), 0, 255))
+    person = np.round(person)
+    left_over = (image - a * person) / np.maximum(1 - a, 0.05) - behind
+    share = np.clip((0.9 - a) / 0.3, 0, 1) * (a > 0)
+    behind = behind + np.clip(left_over, -_LEFT_OVER, _LEFT_OVER) * share
+    return person.astype(np.uint8), np.clip(behind + 0.5, 0, 255).astype(np.uint8)
+
+
+def _spread_colours(image: F32, alpha: F32) -> F32:
+    """Colours of the solid person carried outwards: the narrowest blur that reaches a pixel."""
+    cv2 = load_cv2()
+    solid = np.clip((alpha - 0.9) / 0.09, 0, 1).astype(np.float32)
+    colour, weight = image * solid[..., None], solid.copy()
+    for sigma in (2.0, 5.0, 12.0, 30.0, 80.0):
+        blurred = cv2.GaussianBlur(image * solid[..., None], (0, 0), sigma)
+        mass = cv2.GaussianBlur(solid, (0, 0), sigma)
+        gain = np.clip(mass / 0.05, 0, 1) * (1 - weight)
+        colour = colour + blurred / np.maximum(mass, 1e-6)[..., None] * gain[..., None]
+        weight = weight + gain
+    mean = image[alpha > 0.5].mean(0) if (alpha > 0.5).any() else image.mean((0, 1))
+    spread: F32 = (colour + mean * (1 - weight)[..., None]).astype(np.float32)
+    return spread

@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from vasa_cam.avatar.crop import Framing, frame_head, resample
 from vasa_cam.avatar.detect import Face, choose_face, detect_faces
+from vasa_cam.avatar.extend import extend_alpha, extend_background, extend_person
 from vasa_cam.avatar.image import load_image
-from vasa_cam.avatar.matte import refine_matte, segment_person
+from vasa_cam.avatar.matte import find_matte
 from vasa_cam.avatar.mediapipe_tasks import load_cv2
-from vasa_cam.avatar.plate import fill_plate
+from vasa_cam.avatar.plate import fill_plate, split_colours
 
 U8 = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
@@ -68,24 +69,55 @@ def read_portrait(path: Path, options: PortraitOptions | None = None) -> Portrai
     face, notes = _find_face(photo.rgb, options)
     height, width = photo.rgb.shape[:2]
     framing = frame_head((width, height), face.box)
-    cv2 = load_cv2()
-    borders = _borders(framing)
-    canvas = cv2.copyMakeBorder(resample(photo.rgb, framing), *borders, cv2.BORDER_REFLECT)
     landmarks = framing.to_canvas(face.landmarks_px)
-    alpha = refine_matte(canvas, segment_person(canvas, options.models_dir))
-    plate = fill_plate(canvas, alpha)
+    rgb = resample(photo.rgb, framing)
+    corner = np.array([*framing.inside[:2], 0], np.float32)
+    alpha, matte_notes = find_matte(rgb, landmarks - corner, options.models_dir)
+    layers = _layers(rgb, alpha, framing, face.box[2] * framing.scale)
     return Portrait(
-        canvas_rgb=canvas,
-        alpha=alpha,
-        hair=_hair(alpha, landmarks),
-        foreground_rgb=canvas,
-        plate_rgb=plate,
+        canvas_rgb=layers.canvas,
+        alpha=layers.alpha,
+        hair=_hair(layers.alpha, landmarks),
+        foreground_rgb=layers.person,
+        plate_rgb=layers.plate,
         glasses_rgba=np.zeros((0, 0, 4), np.uint8),
         view=framing.view,
         landmarks_px=landmarks,
-        notes=tuple(notes),
+        notes=(*notes, *matte_notes),
         source_size=(width, height),
     )
+
+
+@dataclass(frozen=True)
+class _Layers:
+    canvas: U8
+    alpha: F32
+    person: U8
+    plate: U8
+
+
+def _layers(rgb: U8, alpha: F32, framing: Framing, face_width: float) -> _Layers:
+    """Canvas-sized layers from the part of the canvas that the photo covers."""
+    x0, y0, x1, y1 = framing.inside
+    borders = _borders(framing)
+    inside = np.zeros((framing.canvas[1], framing.canvas[0]), np.bool_)
+    inside[y0:y1, x0:x1] = True
+    mirrored = extend_background(rgb.astype(np.float32), borders)
+    # Where the mirror image shows the person, the plate has to be filled as behind the person.
+    mirrored_alpha = extend_background(alpha, borders)
+    full_alpha = extend_alpha(alpha, borders)
+    base = np.clip(mirrored + 0.5, 0, 255).astype(np.uint8)
+    base[y0:y1, x0:x1] = rgb
+    plate = fill_plate(base, np.maximum(full_alpha, mirrored_alpha), inside, face_width)
+    person, plate_inside = split_colours(rgb, alpha, plate[y0:y1, x0:x1])
+    plate[y0:y1, x0:x1] = plate_inside
+    full_person = np.clip(extend_person(person.astype(np.float32), borders) + 0.5, 0, 255)
+    a = full_alpha[..., None]
+    canvas = np.round(full_person * a + plate * (1 - a)).astype(np.uint8)
+    canvas[y0:y1, x0:x1] = rgb
+    full = full_person.astype(np.uint8)
+    full[y0:y1, x0:x1] = person
+    return _Layers(canvas, full_alpha, full, plate)
 
 
 def _find_face(rgb: U8, options: PortraitOptions) -> tuple[Face, list[str]]:

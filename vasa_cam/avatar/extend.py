@@ -1,0 +1,112 @@
+"""Beyond the photo's edges: the canvas's overscan, continued without streaks.
+
+The background is mirrored and loses detail with distance. A person cut off by the frame goes on:
+straight at the sides and the bottom; at the top the outline closes to a dome that keeps its width
+and slope at the cut. Their colours are mirrored within a narrow strip: hair goes on as hair.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from vasa_cam.avatar.mediapipe_tasks import load_cv2
+
+U8 = npt.NDArray[np.uint8]
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+
+Borders = tuple[int, int, int, int]
+"""Rows and columns to add: top, bottom, left, right."""
+
+_STRIP: Final = 0.05  # of the canvas's height: how deep person colours are mirrored
+_BLUR: Final = 0.012  # of the canvas's height: blur at the outermost pixel
+
+
+def extend_background(pixels: F32, borders: Borders) -> F32:
+    """Mirrored beyond the edges, ever softer; float32 [H, W] or [H, W, C] to the canvas's size."""
+    cv2 = load_cv2()
+    return _soften(cv2.copyMakeBorder(pixels, *borders, cv2.BORDER_REFLECT), borders)
+
+
+def extend_person(colours: F32, borders: Borders) -> F32:
+    """Person colours [H, W, 3] beyond the edges, mirrored within a narrow strip, ever softer."""
+    top, bottom, left, right = borders
+    height, width = colours.shape[:2]
+    strip = max(2, round(_STRIP * (height + top + bottom)))
+    rows = _zigzag(height, top, bottom, strip)
+    columns = _zigzag(width, left, right, strip)
+    return _soften(np.ascontiguousarray(colours[rows[:, None], columns[None, :]]), borders)
+
+
+def extend_alpha(alpha: F32, borders: Borders) -> F32:
+    """The matte [H, W] beyond the edges: straight, and closing to a dome at the top."""
+    top, bottom, left, right = borders
+    wide = np.pad(alpha, ((0, bottom), (left, right)), mode="edge")
+    if top == 0:
+        return wide.astype(np.float32)
+    above = np.zeros((top, wide.shape[1]), np.float32)
+    for start, stop in _runs(wide[0] > 0.02):
+        above = np.maximum(above, _dome(wide, start, stop, top))
+    return np.vstack([above, wide]).astype(np.float32)
+
+
+def _soften(pixels: F32, borders: Borders) -> F32:
+    """Blur what lies beyond the photo, more with distance from it."""
+    cv2 = load_cv2()
+    top, bottom, left, right = borders
+    height, width = pixels.shape[:2]
+    rows = np.maximum(top - np.arange(height), np.arange(height) - (height - bottom - 1))
+    columns = np.maximum(left - np.arange(width), np.arange(width) - (width - right - 1))
+    distance = np.maximum(rows[:, None], columns[None, :]).clip(0).astype(np.float32)
+    if not distance.any():
+        return pixels
+    amount = np.clip(distance / max(top, bottom, left, right), 0, 1)
+    result = pixels
+    for share in (0.5, 1.0):
+        blurred = cv2.GaussianBlur(pixels, (0, 0), max(0.5, share * _BLUR * height))
+        weight = np.clip(amount * 2 - (share - 0.5) * 2, 0, 1)
+        weight = weight if pixels.ndim == 2 else weight[..., None]
+        result = result * (1 - weight) + blurred * weight
+    return result.astype(np.float32)
+
+
+def _zigzag(length: int, before: int, after: int, strip: int) -> I64:
+    """Indices of a line continued on both sides by going back and forth within `strip`."""
+    strip = min(strip, length - 1)
+    out = np.arange(1, max(before, after) + 1)
+    depth = np.abs((out - 1 + strip) % (2 * strip) - strip) if strip else np.zeros_like(out)
+    return np.concatenate(
+        [depth[:before][::-1], np.arange(length), length - 1 - depth[:after]]
+    ).astype(np.int64)
+
+
+def _runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Start and stop of every run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+
+def _dome(alpha: F32, start: int, stop: int, rows: int) -> F32:
+    """[rows, W] above the first row of `alpha`: its run start .. stop closing upwards.
+
+    Near its top an outline is a parabola, width = k * sqrt(depth below the apex); width and slope
+    at the cut give the apex: width / (2 * slope) above it.
+    """
+    half = max((stop - start) / 2, 1.0)
+    middle = (start + stop - 1) / 2
+    depth = max(2, min(len(alpha) - 1, round(0.25 * half)))
+    lower = alpha[depth] > 0.02
+    near = lower[max(0, start - depth) : stop + depth]
+    slope = (np.count_nonzero(near) / 2 - half) / depth
+    apex = np.clip(half / (2 * max(slope, 1e-3)), 0.15 * half, 0.8 * half)
+    closing = np.sqrt(np.clip(1 - np.arange(rows, 0, -1) / apex, 0, 1))[:, None]
+    columns = np.arange(alpha.shape[1])[None, :]
+    source = middle + (columns - middle) / np.maximum(closing, 1e-3)
+    profile = np.zeros(alpha.shape[1], np.float32)
+    profile[start:stop] = alpha[0, start:stop]
+    closed = np.interp(source, np.arange(alpha.shape[1]), profile, left=0, right=0)
+    dome: F32 = (closed * np.clip(closing * half / 2, 0, 1)).astype(np.float32)
+    return dome
