@@ -50,7 +50,8 @@ def _yuv_planes(rgb: Frame, matrix: ColourMatrix) -> tuple[Frame, Frame, Frame]:
 
 def _mean_2x2(plane: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     height, width = plane.shape
-    return plane.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+    means = plane.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+    return np.asarray(means)
 
 
 def _round(plane: npt.NDArray[np.float64]) -> Frame:
