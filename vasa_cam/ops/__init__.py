@@ -10,21 +10,39 @@ from __future__ import annotations
 from typing import TypedDict
 
 from vasa_cam import _core
+from vasa_cam.ops.compose import (
+    EyeParams,
+    MouthParams,
+    aperture,
+    compose_eye,
+    compose_mouth,
+    compose_over,
+)
 from vasa_cam.ops.expression import ExpressionMesh, ExpressionTensors, Light, Pose, expression
 from vasa_cam.ops.pixel import default_matrix, pixel
+from vasa_cam.ops.warp_mesh import WarpMesh, WarpOptions, warp_mesh
 
 __all__ = [
     "BuildInfo",
     "ExpressionMesh",
     "ExpressionTensors",
+    "EyeParams",
     "Light",
+    "MouthParams",
     "Pose",
+    "WarpMesh",
+    "WarpOptions",
+    "aperture",
     "build_info",
+    "compose_eye",
+    "compose_mouth",
+    "compose_over",
     "default_matrix",
     "expression",
     "get_num_threads",
     "pixel",
     "set_num_threads",
+    "warp_mesh",
 ]
 
 

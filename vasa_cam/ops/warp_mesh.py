@@ -83,7 +83,7 @@ def warp_mesh(
     mesh: WarpMesh,
     vertices: F32,
     attributes: F32,
-    options: WarpOptions = WarpOptions(),  # noqa: B008 - frozen, so sharing it is safe
+    options: WarpOptions = WarpOptions(),
     *,
     out: U8,
 ) -> U8:
