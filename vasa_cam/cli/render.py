@@ -1,0 +1,108 @@
+"""`vasa-cam render`: a portrait and a voice become a video file."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vasa_cam.errors import InputError
+
+if TYPE_CHECKING:
+    from vasa_cam.render_video import RenderJob, RenderReport
+
+_FPS = re.compile(r"\d{1,4}(\.\d{1,6})?|\d{1,7}/[1-9]\d{0,5}")
+
+
+def render(
+    portrait: Annotated[Path, typer.Argument(help="A photo, or a .vasa avatar.")],
+    audio: Annotated[
+        Path | None, typer.Argument(help="The voice: a sound file, or a video's sound.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="Video to write: .mp4, .mov, .mkv or .webm.")
+    ] = Path("out.mp4"),
+    fps: Annotated[str, typer.Option(help="Frames a second, such as 25, 29.97 or 60.")] = "40",
+    size: Annotated[str, typer.Option(help="Width x height in pixels.")] = "512x512",
+    background: Annotated[
+        str, typer.Option(help="photo, blur, transparent, #rrggbb or an image file.")
+    ] = "photo",
+    seed: Annotated[int, typer.Option(help="Varies head motion, gaze and blinks.", min=0)] = 0,
+    motion: Annotated[
+        Path | None, typer.Option(help="Drive from this Live Link Face CSV instead of the voice.")
+    ] = None,
+    motion_fps: Annotated[
+        float | None, typer.Option(help="Rows a second of the CSV; default: its timecodes.")
+    ] = None,
+    degrees: Annotated[
+        bool, typer.Option("--degrees", help="Head angles of the CSV are degrees, not radians.")
+    ] = False,
+    models: Annotated[
+        Path | None, typer.Option(help="Folder with MediaPipe's model files.")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1, max=64)] = 2,
+) -> None:
+    """Make a video of a portrait that speaks: H.264 and AAC, or with transparency."""
+    from vasa_cam.render.layered import RenderConfig
+    from vasa_cam.render_video import RenderJob
+
+    width, height = parse_size(size)
+    job = RenderJob(
+        out=out,
+        voice=audio,
+        track=motion,
+        fps=parse_fps(fps),
+        seed=seed,
+        track_rate_hz=motion_fps,
+        track_degrees=degrees,
+        threads=threads,
+        render=RenderConfig(width, height, background),
+    )
+    report = run(job, portrait, models)
+    typer.echo(
+        f"{out}: {report.video_s:.2f} s, {report.frames} frames of {width}x{height}; "
+        f"{report.frames_per_s:.0f} frames a second, {report.speed:.1f} x real time"
+    )
+
+
+def run(job: RenderJob, portrait: Path, models: Path | None) -> RenderReport:
+    """Do a job with progress on stderr; a stop signal leaves no half-written file."""
+    from rich.console import Console
+
+    from vasa_cam.cli.portrait import open_portrait
+    from vasa_cam.cli.progress import frame_progress
+    from vasa_cam.cli.stopping import stop_signals_interrupt
+    from vasa_cam.render_video import make_motion, plan, render_video
+
+    console = Console(stderr=True)
+    with stop_signals_interrupt():
+        plan(job)
+        with console.status(f"Opening {portrait}"):
+            avatar = open_portrait(portrait, models)
+        with console.status("Reading the motion" if job.track else "Listening to the voice"):
+            motion = make_motion(job)
+        with frame_progress("Rendering", float(job.fps)) as progress:
+            return render_video(job, avatar, motion, progress)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(width, height) from "640x480". Raises InputError for anything else."""
+    width, separator, height = text.lower().partition("x")
+    if not separator or not width.isdecimal() or not height.isdecimal():
+        raise InputError(f"the size {text!r} is not understood; expected such as 512x512.")
+    return int(width), int(height)
+
+
+def parse_fps(text: str) -> Fraction:
+    """A frame rate from "40", "29.97" (the NTSC rate 30000/1001) or "30000/1001".
+
+    Raises InputError for anything else.
+    """
+    if not _FPS.fullmatch(text):
+        raise InputError(f"{text!r} is not a frame rate; expected such as 25, 29.97 or 40.")
+    fps = Fraction(text)
+    ntsc = Fraction(round(fps * Fraction(1001, 1000)) * 1000, 1001)
+    return ntsc if fps.denominator > 1 and abs(fps - ntsc) < Fraction(1, 200) else fps
