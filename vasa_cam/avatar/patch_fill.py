@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vasa_cam.avatar.mediapipe_tasks import load_cv2
+from vasa_cam.avatar.spread import spread_colours
 
 U8 = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
@@ -25,6 +26,7 @@ _RADIUS: Final = 2
 _OFFSETS: Final = tuple(
     (dy, dx) for dy in range(-_RADIUS, _RADIUS + 1) for dx in range(-_RADIUS, _RADIUS + 1)
 )
+_CHUNK: Final = 8192  # patches compared at a time, to stay in the cache
 _JUMPS: Final = (1, 3, 8)
 _FAR_PENALTY: Final = 12.0
 """Squared grey levels a pixel that the farthest possible source costs: near sources win ties."""
@@ -62,12 +64,18 @@ class _Level:
 
     def cost(self, wanted: F32, rows: I64, columns: I64) -> F32:
         """Mean squared difference a pixel plus the distance penalty; infinite where not allowed."""
-        difference = self.patches(rows, columns) - wanted
-        cost = np.einsum("npc,npc->n", difference, difference) / np.float32(len(_OFFSETS))
+        cost = np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            difference = self.patches(rows[part], columns[part])
+            difference -= wanted[part]
+            np.einsum("npc,npc->n", difference, difference, out=cost[part])
+        cost /= len(_OFFSETS)
         span = max(self.hole.shape)
         away = ((rows - self.rows) ** 2 + (columns - self.columns) ** 2) / span**2
-        total: F32 = np.where(self.source[rows, columns], cost + _FAR_PENALTY * away, np.inf)
-        return total.astype(np.float32)
+        cost += (_FAR_PENALTY * away).astype(np.float32)
+        cost[~self.source[rows, columns]] = np.inf
+        return cost
 
 
 def fill_hole(rgb: U8, hole: Mask, usable: Mask, detailed: Mask, seed: int = 0) -> U8:
@@ -95,7 +103,7 @@ def fill_hole(rgb: U8, hole: Mask, usable: Mask, detailed: Mask, seed: int = 0) 
         if depth >= coarse_depth:
             _improve(finer, 4, rng)
         else:  # the coarser levels decided what goes where; only its place is polished
-            _improve(finer, 1, rng if depth > 0 else None)
+            _improve(finer, 1, rng if depth == coarse_depth - 1 else None)
         level = finer
     return _to_bytes(level.image)
 
@@ -133,22 +141,7 @@ def _pyramid(
 
 
 def _smooth_fill(image: F32, hole: Mask) -> F32:
-    """The hole filled by ever wider blurs of what is known: smooth, without streaks."""
-    cv2 = load_cv2()
-    filled, known = image * ~hole[..., None], (~hole).astype(np.float32)
-    weight = known.copy()
-    for step in range(1, 9):
-        sigma = 2.0**step * 0.75
-        if sigma > 2 * max(hole.shape):
-            break
-        blurred = cv2.GaussianBlur(image * known[..., None], (0, 0), sigma)
-        mass = cv2.GaussianBlur(known, (0, 0), sigma)
-        gain = np.clip(mass / 0.15, 0, 1) * (1 - weight)
-        filled = filled + (blurred / np.maximum(mass, 1e-6)[..., None]) * gain[..., None]
-        weight = weight + gain
-    mean = (image * known[..., None]).sum((0, 1)) / max(float(known.sum()), 1.0)
-    smooth: F32 = (filled + mean * (1 - weight)[..., None]).astype(np.float32)
-    return smooth
+    return spread_colours(image, (~hole).astype(np.float32))
 
 
 def _enlarged(image: F32, shape: tuple[int, ...]) -> F32:

@@ -14,16 +14,19 @@ import numpy.typing as npt
 
 from vasa_cam.avatar.mediapipe_tasks import load_cv2
 from vasa_cam.avatar.patch_fill import fill_hole
+from vasa_cam.avatar.spread import spread_colours
 
 U8 = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
-BAND: Final = 0.25
+BAND: Final = 0.2
 """Depth of textured fill behind the silhouette, in face widths: more than motion ever reveals."""
 _SEEN: Final = 0.02  # alpha above which a pixel holds some of the person
 _RIM_PX: Final = 5
-_LEFT_OVER: Final = 20.0  # grey levels by which the plate may deviate from its fill at the rim
+_PERSON_RANGE: Final = 60.0  # grey levels by which an edge may deviate from the person near it
+_UNEXPLAINED: Final = 20.0
+_LEFT_OVER: Final = 6.0  # grey levels by which the plate may deviate from its fill at the rim
 
 
 def fill_plate(rgb: U8, alpha: F32, inside: Mask, face_width: float) -> U8:
@@ -40,37 +43,29 @@ def fill_plate(rgb: U8, alpha: F32, inside: Mask, face_width: float) -> U8:
     return filled
 
 
-def split_colours(rgb: U8, alpha: F32, plate: U8) -> tuple[U8, U8]:
-    """(person colours, plate), both uint8 [H, W, 3], that compose to `rgb` under `alpha`.
+def split_colours(rgb: U8, alpha: F32, plate: U8) -> tuple[U8, F32, U8]:
+    """(person colours, alpha, plate) that compose to `rgb`; uint8, float32, uint8 as given.
 
-    Person colours hold everywhere, also where alpha is 0: there the nearest person's colour.
+    Person colours hold everywhere, also where alpha is 0: there the nearest person's colour. Where
+    no pair of plausible colours explains a pixel, it is given whole to the layer it is nearer to.
     """
     image, behind = rgb.astype(np.float32), plate.astype(np.float32)
     a = alpha[..., None]
-    spread = _spread_colours(image, alpha)
+    solid = np.clip((alpha - 0.9) / 0.09, 0, 1).astype(np.float32)
+    spread = spread_colours(image, solid)
     exact = (image - (1 - a) * behind) / np.maximum(a, 1e-3)
-    exact = np.clip(exact, spread - 60, spread + 60)
+    exact = np.clip(exact, spread - _PERSON_RANGE, spread + _PERSON_RANGE)
     # Thin coverage amplifies noise in `exact`, so that it yields to the neighbourhood's colour.
     trust = np.clip((a - 0.1) / 0.4, 0, 1)
     person = np.where(a > 0.995, image, np.clip(exact * trust + spread * (1 - trust), 0, 255))
     person = np.round(person)
-    left_over = (image - a * person) / np.maximum(1 - a, 0.05) - behind
+    wanted = (image - a * person) / np.maximum(1 - a, 0.05)
     share = np.clip((0.9 - a) / 0.3, 0, 1) * (a > 0)
-    behind = behind + np.clip(left_over, -_LEFT_OVER, _LEFT_OVER) * share
-    return person.astype(np.uint8), np.clip(behind + 0.5, 0, 255).astype(np.uint8)
-
-
-def _spread_colours(image: F32, alpha: F32) -> F32:
-    """Colours of the solid person carried outwards: the narrowest blur that reaches a pixel."""
-    cv2 = load_cv2()
-    solid = np.clip((alpha - 0.9) / 0.09, 0, 1).astype(np.float32)
-    colour, weight = image * solid[..., None], solid.copy()
-    for sigma in (2.0, 5.0, 12.0, 30.0, 80.0):
-        blurred = cv2.GaussianBlur(image * solid[..., None], (0, 0), sigma)
-        mass = cv2.GaussianBlur(solid, (0, 0), sigma)
-        gain = np.clip(mass / 0.05, 0, 1) * (1 - weight)
-        colour = colour + blurred / np.maximum(mass, 1e-6)[..., None] * gain[..., None]
-        weight = weight + gain
-    mean = image[alpha > 0.5].mean(0) if (alpha > 0.5).any() else image.mean((0, 1))
-    spread: F32 = (colour + mean * (1 - weight)[..., None]).astype(np.float32)
-    return spread
+    shift = np.clip(wanted - behind, -_LEFT_OVER, _LEFT_OVER) * share
+    behind = np.clip(behind + shift, 0, 255)
+    unexplained = np.abs(image - a * person - (1 - a) * behind).max(2) > _UNEXPLAINED
+    whole, thin = unexplained & (alpha >= 0.5), unexplained & (alpha < 0.5)
+    person[whole] = image[whole]
+    behind[thin] = np.clip(wanted[thin], 0, 255)
+    opaque = np.where(whole, 1, alpha).astype(np.float32)
+    return person.astype(np.uint8), opaque, (behind + 0.5).astype(np.uint8)

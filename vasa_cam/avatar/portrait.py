@@ -109,8 +109,8 @@ def _layers(rgb: U8, alpha: F32, framing: Framing, face_width: float) -> _Layers
     base = np.clip(mirrored + 0.5, 0, 255).astype(np.uint8)
     base[y0:y1, x0:x1] = rgb
     plate = fill_plate(base, np.maximum(full_alpha, mirrored_alpha), inside, face_width)
-    person, plate_inside = split_colours(rgb, alpha, plate[y0:y1, x0:x1])
-    plate[y0:y1, x0:x1] = plate_inside
+    person, opaque, plate_inside = split_colours(rgb, alpha, plate[y0:y1, x0:x1])
+    plate[y0:y1, x0:x1], full_alpha[y0:y1, x0:x1] = plate_inside, opaque
     full_person = np.clip(extend_person(person.astype(np.float32), borders) + 0.5, 0, 255)
     a = full_alpha[..., None]
     canvas = np.round(full_person * a + plate * (1 - a)).astype(np.uint8)
