@@ -119,7 +119,8 @@ std::int64_t convert_row_pair(const PixelParams& p, const Converter& c, const Ch
       const __m128i order = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
       const __m128i planes = _mm_shuffle_epi8(pairs, order);
       _mm_storel_epi64(reinterpret_cast<__m128i*>(blue + x / 2), planes);
-      _mm_storeh_pd(reinterpret_cast<double*>(red + x / 2), _mm_castsi128_pd(planes));
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(red + x / 2),
+                       _mm_unpackhi_epi64(planes, planes));
     }
   }
   return x;
