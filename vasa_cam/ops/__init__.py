@@ -11,6 +11,7 @@ from typing import TypedDict
 
 from vasa_cam import _core
 from vasa_cam.ops.compose import (
+    APERTURE_SIZE,
     EyeParams,
     MouthParams,
     aperture,
@@ -23,6 +24,7 @@ from vasa_cam.ops.pixel import default_matrix, pixel
 from vasa_cam.ops.warp_mesh import WarpMesh, WarpOptions, warp_mesh
 
 __all__ = [
+    "APERTURE_SIZE",
     "BuildInfo",
     "ExpressionMesh",
     "ExpressionTensors",

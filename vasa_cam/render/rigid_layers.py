@@ -75,18 +75,15 @@ class RigidLayers:
         """The jaw coefficients of a motion frame, float32 [5]."""
         return np.ascontiguousarray(motion[_JAW_INDEX])
 
-    def eye_affine(self, vertices: Floats, side: int, patch_scale: float) -> Floats:
-        """float32 [2, 3]: output pixel (x, y, 1) -> pixel of the eye's patch.
+    def eye_affine(self, vertices: Floats, side: int) -> npt.NDArray[np.float64]:
+        """[2, 3]: output pixel (x, y, 1) -> canvas pixel on the plane of the eye.
 
-        vertices: this frame's, float32 [n, 3]; side: 0 right, 1 left; patch_scale: patch px per
-        canvas px.
+        vertices: this frame's, float32 [n, 3]; side: 0 right, 1 left.
         """
-        at = vertices[self.anchors + 3 * side : self.anchors + 3 * side + 3, :2].astype(np.float64)
-        columns = np.stack([at[1] - at[0], at[2] - at[0]], axis=1) / _ANCHOR_SPAN_PX
-        inverse = np.linalg.inv(columns)
-        rest = self.mesh.tensors.rest[self.anchors + 3 * side, :2]
-        offset = rest - inverse @ at[0]
-        return np.column_stack([inverse * patch_scale, offset * patch_scale]).astype(np.float32)
+        first = self.anchors + 3 * side
+        at = vertices[first : first + 3, :2].astype(np.float64)
+        inverse = np.linalg.inv(np.stack([at[1] - at[0], at[2] - at[0]], axis=1) / _ANCHOR_SPAN_PX)
+        return np.column_stack([inverse, self.mesh.tensors.rest[first, :2] - inverse @ at[0]])
 
 
 def glasses_grid(avatar: Avatar) -> tuple[Floats, Ints]:
