@@ -29,6 +29,8 @@ from vasa_cam.motion.space import ARKIT_NAMES, COEFFICIENTS, INDEX
 Floats = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
 
+IOD_CM: Final = 6.31
+"""Eye centre to eye centre on the canonical face."""
 REST_ROW: Final = COEFFICIENTS
 """Row of the rest correction, applied with weight 1 to every frame."""
 
@@ -202,3 +204,21 @@ def _fit_eye(
         if 0 < k < len(upper) - 1:
             handles[int(lower[k])] = meet[k] - face[lower[k]] - blink[lower[k]]
     blink += field.solve(handles)
+
+
+def shapes_for_landmarks(
+    model: FaceModel, rest_iod: Floats, indices: tuple[int, ...] | list[int]
+) -> Floats:
+    """Offsets [52, 468, 3] cm of a person of whom only some landmarks at rest are known.
+
+    rest_iod: [n, 3] in inter-ocular distances (head frame, our axes), mouth closed; indices: their
+    MediaPipe indices, below 468. The canonical face is bent smoothly through them first.
+    """
+    known = {index: rest_iod[k] * IOD_CM for k, index in enumerate(indices)}
+    canonical = model.vertices.astype(np.float64)
+    # The two head frames may differ in origin: the landmarks' mean carries no expression.
+    shift = np.mean([canonical[i] - p for i, p in known.items()], axis=0)
+    handles = {i: p + shift - canonical[i] for i, p in known.items()}
+    bent = canonical + HandleField(canonical, model.triangles).solve(handles)
+    offsets, _ = personal_shapes(model, bent.astype(np.float32), closed_mouth=True)
+    return offsets[:COEFFICIENTS]
