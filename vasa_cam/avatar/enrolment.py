@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vasa_cam.avatar.eye_fit import fit_eye_landmarks
 from vasa_cam.avatar.eyes import EyePatch, build_eye
 from vasa_cam.avatar.file import Avatar, AvatarMeta
 from vasa_cam.avatar.folds import draw_detail
@@ -38,7 +39,7 @@ def enrol(photo: Path, options: PortraitOptions | None = None) -> Avatar:
 def build_avatar(portrait: Portrait, name: str) -> Avatar:
     """The part of enrolment after detection and matting: geometry, eyes, mouth, wrinkles."""
     model = load_face_model()
-    landmarks = portrait.landmarks_px
+    landmarks, _ = fit_eye_landmarks(portrait.canvas_rgb, portrait.landmarks_px)
     closed = is_closed(landmarks)
     if closed:
         luma = portrait.canvas_rgb.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)

@@ -40,6 +40,8 @@ LID_SHADOW: Final = 0.35
 """Share of light that the upper lid takes from the eyeball at the lid's edge."""
 LID_SHADOW_REACH: Final = 0.6
 """Where that shadow ends below the edge, in iris radii."""
+_USUAL_SKIN: Final = vector(1.0, 0.78, 0.65)
+"""Hue of skin under neutral light: what departs from it is the photo's cast."""
 LID_ROWS: Final = 32
 LID_COLUMNS: Final = 64
 
@@ -177,7 +179,8 @@ def _white(window: _Window, skin: Floats) -> Floats:
     """Colour of the white, float32 [3]: the photo's, kept within what this skin makes plausible."""
     skin_luma = max(float(skin @ LUMA), 1.0)
     usual = min(1.12 * skin_luma + 12.0, 215.0)
-    guess = 0.22 * skin + 0.78 * usual * vector(1.02, 1.0, 0.97)
+    cast = np.clip(skin / max(float(skin.max()), 1.0) / _USUAL_SKIN, 0.6, 1.3)
+    guess = 0.22 * skin + 0.78 * usual * vector(1.02, 1.0, 0.97) * cast
     clear = window.photo / window.shadow[..., None]
     luma = clear @ LUMA
     seen = (window.inside > 1.0) & (window.radius > 1.18)
@@ -197,7 +200,7 @@ def _white(window: _Window, skin: Floats) -> Floats:
 def _sclera(
     window: _Window, white: Floats, radius: float, rng: np.random.Generator, nose_right: bool
 ) -> Floats:
-    """The eyeball without iris [h, w, 3]: photo where the white is seen, a shaded fill elsewhere."""
+    """The eyeball without iris [h, w, 3]: photo where the white is seen, else a fill."""
     clear = window.photo / window.shadow[..., None]
     luma = clear @ LUMA
     level = float(white @ LUMA)

@@ -96,9 +96,9 @@ def _complete(polar: Floats, behind: Floats, seen: Bools, rho: Floats) -> Floats
     index = np.arange(_ANGLES)
     # Mirrored top to bottom first, then turned: each source fills what is still missing.
     for source in (-index, _ANGLES // 2 - index, index + _ANGLES // 2, index + 29, index + 61):
-        source = source % _ANGLES
-        take = missing & usable[:, source]
-        texture[take] = (polar[:, source] - flat)[take]
+        turned = source % _ANGLES
+        take = missing & usable[:, turned]
+        texture[take] = (polar[:, turned] - flat)[take]
         missing &= ~take
     full = flat + 0.9 * texture * smoothstep(1.02, 0.9, rho)[:, None, None]
     full = full + (behind - full) * smoothstep(0.97, 1.12, rho)[:, None, None]

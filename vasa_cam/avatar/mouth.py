@@ -2,8 +2,8 @@
 
 Everything is modelled in centimetres in the head frame (x image right, y down, z away), placed
 behind the lips and sent to canvas pixels. The upper teeth belong to the skull, the lower teeth and
-the tongue to the jaw. Colours come from the photo: enamel from the whites of the eyes or the photo's
-own teeth, gums and tongue from the lips.
+the tongue to the jaw. Colours come from the photo: enamel from the whites of the eyes or from the
+photo's own teeth, gums and tongue from the lips.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ _LOWER_SET_BACK_CM: Final = 0.28
 class MouthInterior:
     """The avatar's `interior_*`, `cavity_rgb` and `jaw_params`; shapes as in the avatar file.
 
-    vertices: float32 [K, 3] canvas px at rest. uv: float32 [K, 2] atlas px. triangles: int32 [T, 3].
-    jaw_weight: float32 [K]. tongue: float32 [K, 3], px moved at tongueOut = 1. atlas: uint8
-    [Ha, Wa, 4], straight alpha. cavity_rgb: float32 [3], sRGB 0..255. jaw_params: float32 [8], hinge
-    x, y, z (px), radians at jawOpen = 1, px at jawForward = 1, px at jawLeft/Right = 1, 0, 0.
+    vertices: float32 [K, 3] canvas px at rest. uv: float32 [K, 2] atlas px. triangles: int32
+    [T, 3]. jaw_weight: float32 [K]. tongue: float32 [K, 3], px moved at tongueOut = 1. atlas: uint8
+    [Ha, Wa, 4], straight alpha. cavity_rgb: float32 [3], sRGB 0..255. jaw_params: float32 [8],
+    hinge x, y, z (px), radians at jawOpen = 1, px at jawForward = 1, px at jawLeft/Right = 1, 0, 0.
     """
 
     vertices: Floats
@@ -105,7 +105,7 @@ def build_mouth(
 
 @dataclass(frozen=True)
 class _Placement:
-    """Origin (cm, head frame) of the mouth: midline, mouth line, front of the incisors; and scale."""
+    """Origin (cm, head frame) of the mouth: midline, mouth line, front of the incisors."""
 
     origin: Floats
     scale: float

@@ -59,13 +59,15 @@ def measure_colours(canvas: Bytes, points_px: Floats, teeth: OwnTeeth | None) ->
     seen = photo[int(top) : int(bottom) + 1, int(left) : int(right) + 1] @ LUMA
     enamel = _enamel(skin, whites(canvas, points_px), float(np.percentile(seen, 98)))
     if teeth is not None and (teeth.share > _SURE).sum() >= _ENOUGH:
-        enamel = np.percentile(teeth.rgb[teeth.share > _SURE], 65, axis=0)
+        own = np.percentile(teeth.rgb[teeth.share > _SURE], 65, axis=0)
+        # Teeth that peep out of the lips' shadow are brighter than they look.
+        enamel = own * max(1.0, 0.85 * float(enamel @ LUMA) / float(own @ LUMA))
     # A grey photo keeps a grey mouth.
     chroma = float(np.ptp(skin) / max(float(skin.max()), 1.0))
-    redness = float(smoothstep(0.03, 0.14, vector(chroma))[0])
+    redness = float(smoothstep(0.02, 0.08, vector(chroma))[0])
     light = 0.5 * float(lip @ LUMA) + 0.5 * min(float(skin @ LUMA), 1.6 * float(lip @ LUMA))
     flesh = lip / max(float(lip @ LUMA), 1.0) * light
-    flesh = flesh + (_as_flesh(flesh) - flesh) * redness
+    flesh = flesh + (_as_flesh(flesh, skin) - flesh) * redness
     return MouthColours(
         enamel=np.asarray(np.minimum(enamel, 250.0), np.float32),
         gum=np.asarray(flesh * 0.92, np.float32),
@@ -90,7 +92,7 @@ def _enamel(skin: Floats, white: Floats, brightest: float) -> Floats:
 
 
 def whites(canvas: Bytes, points_px: Floats) -> Floats:
-    """Colour of the eyes' whites, float32 [3]: the brighter and paler part of both lid openings."""
+    """Colour of the eyes' whites, float32 [3]: the brighter, paler part of both eyes."""
     import cv2
 
     mask = np.zeros(canvas.shape[:2], np.uint8)
@@ -116,11 +118,16 @@ def _around(photo: Floats, centres: Floats) -> Floats:
     return np.asarray(photo[y, x].reshape(-1, 3), np.float32)
 
 
-def _as_flesh(colour: Floats) -> Floats:
-    """The same brightness as living tissue: red clearly leads, blue is not far under green."""
+def _as_flesh(colour: Floats, skin: Floats) -> Floats:
+    """The same brightness as living tissue under the photo's light, which the skin tells.
+
+    Under neutral light red clearly leads and blue is not far under green.
+    """
+    cast = np.clip(skin / max(float(skin.max()), 1.0) / _USUAL_SKIN, 0.6, 1.3)
     level = float(colour @ LUMA)
     red = max(float(colour[0]), 1.25 * level)
-    green = min(float(colour[1]), 0.60 * red)
-    blue = min(max(float(colour[2]), 0.92 * green), 1.06 * green)
+    green = min(float(colour[1]), 0.60 * float(cast[1]) * red)
+    blue_limits = vector(0.92, 1.06) * float(cast[2] / cast[1]) * green
+    blue = min(max(float(colour[2]), float(blue_limits[0])), float(blue_limits[1]))
     tissue = vector(red, green, blue)
     return tissue * (level / max(float(tissue @ LUMA), 1.0))

@@ -20,7 +20,7 @@ _TONGUE_GRID: Final = (17, 19)
 _CAVITY_GRID: Final = (13, 25)
 _LIGHT: Final = vector(0.0, -0.62, -0.78)
 """Direction to the light that falls into a mouth: from the viewer's side and above."""
-_DEPTH_CM: Final = 2.4
+_DEPTH_CM: Final = 3.0
 """Depth behind the incisors at which the light in the mouth has fallen to 1/e."""
 
 Surface = Callable[[Reals, Reals], Floats]
@@ -79,15 +79,15 @@ def _paint_tongue(colours: MouthColours, size: tuple[int, int], rng: np.random.G
     light, depth = _lit(_tongue_surface, u, v)
     fine = _noise(rng, u, 0.9)
     coarse = _noise(rng, u, size[1] / 16)
-    tone = (0.40 + 0.75 * light) * depth * (1.0 + 0.035 * fine + 0.035 * coarse)
+    tone = (0.50 + 0.66 * light) * depth * (1.0 + 0.025 * fine + 0.035 * coarse)
     tone = tone * (1.0 - 0.12 * bump(u, 0.0, 0.06) * smoothstep(0.95, 0.6, v))
     tone = tone * (1.0 - 0.5 * smoothstep(0.93, 1.0, v)) * (1.0 - 0.35 * np.abs(u) ** 3)
-    wet = bump(np.abs(u), 0.30, 0.20) * bump(v, 0.74, 0.10) * (0.75 + 0.3 * fine)
-    wet = wet + 0.5 * bump(u, 0.1, 0.3) * bump(v, 0.86, 0.04) * (0.8 + 0.3 * fine)
+    wet = bump(np.abs(u), 0.30, 0.20) * bump(v, 0.74, 0.10) * (0.85 + 0.10 * fine)
+    wet = wet + 0.5 * bump(u, 0.1, 0.3) * bump(v, 0.86, 0.04) * (0.9 + 0.10 * fine)
     # Papillae are paler than the edges.
     pale = 0.10 * (1.0 - u**2) * (1.0 + 0.5 * coarse)
     colour = colours.tongue * tone[..., None] * (1.0 + pale[..., None] * vector(0.2, 1.0, 0.9))
-    return np.asarray(colour + colours.gloss * (0.20 * wet)[..., None], np.float32)
+    return np.asarray(colour + colours.gloss * (0.16 * wet)[..., None], np.float32)
 
 
 def cavity_part(colours: MouthColours, texels_per_cm: float) -> Part:

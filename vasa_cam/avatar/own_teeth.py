@@ -1,7 +1,7 @@
 """The teeth a photo shows: found in an open mouth, and laid onto the upper arch.
 
-A smiling photo holds the best teeth this person can get. They are projected onto the curved arch, so
-that they turn with the head and slide behind the lips like the synthetic ones around them.
+A smiling photo holds the best teeth this person can get. They are projected onto the curved arch,
+so that they turn with the head and slide behind the lips like the synthetic ones around them.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def paste_own_teeth(arch: Arch, teeth: OwnTeeth, to_canvas: ToCanvas) -> Arch:
     total = blur(weight, reach)[..., None]
     spread = 1.0 + (near / np.maximum(total, 1e-4) - 1.0) * np.clip(total * 4.0, 0.0, 1.0)
     texture = arch.texture * spread
-    texture = texture + (colour - texture) * smoothstep(0.15, 0.8, share)[..., None]
+    texture = texture + (colour - texture) * smoothstep(0.55, 0.95, share)[..., None]
     return replace(arch, texture=np.asarray(texture, np.float32))
 
 

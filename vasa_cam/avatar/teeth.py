@@ -1,9 +1,9 @@
 """Dental arches of a talking portrait: crowns on a curved arch, as a mesh and its texture.
 
 Lengths are centimetres in the head frame (x image right, y down, z away) with the origin at the
-midline on the incisal edge. Crown sizes are averages for adults (Wheeler's Dental Anatomy); a seeded
-generator varies length, turn and tone the way neighbouring teeth differ. An arch is first planned
-(where crowns start and end), so that the photo's own teeth can correct the plan, then built.
+midline on the incisal edge. Crown sizes are averages for adults (Wheeler's Dental Anatomy); a
+seeded generator varies length, turn and tone the way neighbouring teeth differ. An arch is first
+planned (where crowns start and end), so that the photo's own teeth can correct it, then built.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ def _paint(
     gap_cm = (1.0 - np.abs(t)) * plan.gather("half", index)
     enamel = colours.enamel * _enamel_shade(t, v, kind, gap_cm)
     tone = 1.0 + plan.gather("tone", index) - 0.05 * (kind == 2) - 0.02 * (kind == 1)
-    enamel = enamel * tone[..., None] * np.where(kind == 2, 0.94, 1.0)[..., None] ** vector(0, 0, 1)
+    enamel = enamel * tone[..., None] * np.where(kind == 2, 0.97, 1.0)[..., None] ** vector(0, 0, 1)
     streaks = np.interp(s[0], np.linspace(s[0, 0], s[0, -1], 160), rng.normal(0, 0.015, 160))
     enamel = enamel * (1.0 + streaks[:, None] * np.clip(v, 0, 1)[..., None])
     gum_edge = (y - neck) - (0.02 + 0.16 * np.abs(t) ** 2.2)
