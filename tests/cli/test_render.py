@@ -1,0 +1,231 @@
+"""`vasa-cam render` and `demo` from end to end, as processes: what a person runs and sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import wave
+from collections.abc import Callable
+from fractions import Fraction
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vasa_cam.cli.render import parse_fps, parse_size
+from vasa_cam.errors import InputError
+from vasa_cam.motion.csv import write_motion_csv
+from vasa_cam.motion.space import INDEX, Motion, neutral
+
+Tool = Callable[..., bytes]
+SIZE = "128x128"
+
+
+@pytest.fixture(scope="module")
+def avatar() -> Path:
+    """The shipped portrait: no model file is needed for it."""
+    return Path(str(resources.files("vasa_cam") / "assets" / "astronaut.vasa"))
+
+
+@pytest.fixture
+def voice(tmp_path: Path) -> Path:
+    """A second of the demo's speech."""
+    from vasa_cam.audio import read_speech
+
+    speech = read_speech(Path(str(resources.files("vasa_cam") / "assets" / "demo_speech.flac")))
+    path = tmp_path / "voice.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes((speech[8_000:24_000] * 32767).astype("<i2").tobytes())
+    return path
+
+
+def vasa_cam(*arguments: object, timeout: int = 120) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
+    command = [sys.executable, "-m", "vasa_cam", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
+
+
+def streams(ffprobe: Tool, path: Path) -> dict[str, dict]:
+    report = json.loads(ffprobe("-show_streams", "-count_packets", "-of", "json", path))
+    return {s["codec_type"]: s for s in report["streams"]}
+
+
+def picture(ffmpeg: Tool, path: Path, size: int = 128) -> np.ndarray:
+    """All frames of a video, uint8 [T, H, W, 3]."""
+    raw = ffmpeg("-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+    return np.frombuffer(raw, np.uint8).reshape(-1, size, size, 3)
+
+
+def test_a_portrait_and_a_voice_become_a_video(
+    tmp_path: Path, avatar: Path, voice: Path, ffprobe: Tool, ffmpeg: Tool
+) -> None:
+    out = tmp_path / "talk.mp4"
+    done = vasa_cam("render", avatar, voice, "-o", out, "--size", SIZE, "--fps", "30")
+    assert done.returncode == 0, done.stderr
+    assert str(out) in done.stdout
+    assert "x real time" in done.stdout
+    seen = streams(ffprobe, out)
+    assert (seen["video"]["codec_name"], seen["audio"]["codec_name"]) == ("h264", "aac")
+    assert seen["video"]["avg_frame_rate"] == "30/1"
+    assert int(seen["video"]["nb_read_packets"]) == 30
+    assert abs(float(seen["video"]["duration"]) - float(seen["audio"]["duration"])) < 1 / 30
+    # It moves, and only where the person is: the corner shows the still background.
+    frames = picture(ffmpeg, out).astype(float)
+    motion = np.abs(np.diff(frames, axis=0)).mean(axis=(0, 3))
+    assert motion[40:100, 40:90].mean() > 0.3
+    assert {p.name for p in tmp_path.iterdir()} == {"talk.mp4", "voice.wav"}
+
+
+def test_the_seed_decides_and_repeats(tmp_path: Path, avatar: Path, voice: Path) -> None:
+    seen = []
+    for name, seed in (("a.mp4", 1), ("b.mp4", 1), ("c.mp4", 2)):
+        out = tmp_path / name
+        done = vasa_cam(
+            "render", avatar, voice, "-o", out, "--size", SIZE, "--fps", "25", "--seed", seed
+        )
+        assert done.returncode == 0, done.stderr
+        seen.append(out.read_bytes())
+    assert seen[0] == seen[1] != seen[2]
+
+
+def test_a_motion_track_drives_without_sound(
+    tmp_path: Path, avatar: Path, ffprobe: Tool, ffmpeg: Tool
+) -> None:
+    frames = neutral(40)
+    frames[10:30, INDEX["jawOpen"]] = 0.7
+    write_motion_csv(tmp_path / "track.csv", Motion(frames, 20.0))
+    out = tmp_path / "track.mkv"
+    done = vasa_cam(
+        "render", avatar, "--motion", tmp_path / "track.csv", "-o", out, "--size", SIZE,
+        "--fps", "20",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    seen = streams(ffprobe, out)
+    assert "audio" not in seen
+    assert int(seen["video"]["nb_read_packets"]) == 40
+    shown = picture(ffmpeg, out).astype(float)
+    closed, opened = shown[2], shown[20]
+    assert np.abs(opened - closed).mean() > 3 * np.abs(shown[37] - closed).mean()
+
+
+def test_transparent_video_has_alpha(tmp_path: Path, avatar: Path, ffmpeg: Tool) -> None:
+    write_motion_csv(tmp_path / "track.csv", Motion(neutral(3), 25.0))
+    out = tmp_path / "cut.webm"
+    done = vasa_cam(
+        "render", avatar, "--motion", tmp_path / "track.csv", "--motion-fps", "25", "-o", out,
+        "--size", SIZE, "--background", "transparent",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    raw = ffmpeg("-c:v", "libvpx-vp9", "-i", out, "-f", "rawvideo", "-pix_fmt", "rgba", "-")
+    alpha = np.frombuffer(raw, np.uint8).reshape(-1, 128, 128, 4)[0, ..., 3]
+    assert alpha[50:80, 50:80].min() > 250
+    assert alpha.min() < 5
+
+
+def test_bad_requests_are_one_sentence_and_leave_nothing(
+    tmp_path: Path, avatar: Path, voice: Path
+) -> None:
+    (tmp_path / "empty.wav").write_bytes(b"")
+    out = tmp_path / "out.mp4"
+    cases: list[tuple[list[object], str]] = [
+        ([avatar, "-o", out], "--motion"),
+        ([avatar, tmp_path / "none.wav", "-o", out], "does not exist"),
+        ([avatar, tmp_path / "empty.wav", "-o", out], "0 bytes"),
+        ([avatar, voice, "-o", tmp_path / "no" / "out.mp4"], "does not exist"),
+        ([avatar, voice, "-o", tmp_path / "out.xyz"], "not a video format"),
+        ([avatar, voice, "-o", out, "--background", "transparent"], ".webm"),
+        ([avatar, voice, "-o", out, "--size", "511x512"], "512x512"),
+        ([avatar, voice, "-o", out, "--size", "big"], "512x512"),
+        ([avatar, voice, "-o", out, "--fps", "0"], "1 to 240"),
+        ([avatar, voice, "-o", out, "--fps", "fast"], "not a frame rate"),
+        ([avatar, voice, "-o", out, "--background", tmp_path / "none.png"], "background"),
+        ([avatar, voice, "-o", voice], "not a video format"),
+        ([tmp_path / "none.vasa", voice, "-o", out], "none.vasa"),
+        ([avatar, "--motion", voice, "-o", out], "voice.wav"),
+    ]
+    before = {p.name for p in tmp_path.iterdir()}
+    for arguments, words in cases:
+        done = vasa_cam("render", *arguments)
+        assert done.returncode == 2, (arguments, done.stderr)
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+        assert {p.name for p in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_signal_leaves_no_half_file(
+    tmp_path: Path, avatar: Path, number: signal.Signals
+) -> None:
+    write_motion_csv(tmp_path / "long.csv", Motion(neutral(60_000), 50.0))
+    out = tmp_path / "out.mp4"
+    command = [sys.executable, "-m", "vasa_cam", "render", str(avatar)]
+    command += ["--motion", str(tmp_path / "long.csv"), "-o", str(out), "--size", SIZE]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        give_up = time.monotonic() + 60
+        while not list(tmp_path.glob(".out.mp4*")) and time.monotonic() < give_up:
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            time.sleep(0.02)
+        time.sleep(0.3)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert [p.name for p in tmp_path.iterdir()] == ["long.csv"]
+
+
+def test_rendering_needs_neither_tracker_nor_torch(
+    tmp_path: Path, avatar: Path, voice: Path
+) -> None:
+    """An enrolled avatar must start at once: no torch, no mediapipe, no cv2, no scipy."""
+    out = tmp_path / "out.mp4"
+    code = (
+        "import sys\n"
+        "from vasa_cam.cli.app import app\n"
+        "try:\n    app()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        "print([m for m in ('torch', 'mediapipe', 'cv2', 'scipy') if m in sys.modules])\n"
+    )
+    command = [sys.executable, "-c", code, "render", str(avatar), str(voice), "-o", str(out)]
+    command += ["--size", SIZE, "--fps", "10"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_demo_writes_both_files_and_says_where(tmp_path: Path, ffprobe: Tool) -> None:
+    done = vasa_cam("demo", "-o", tmp_path, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "demo.mp4") in done.stdout
+    assert str(tmp_path / "demo.png") in done.stdout
+    assert "first frame after" in done.stdout
+    assert "frames a second" in done.stdout
+    seen = streams(ffprobe, tmp_path / "demo.mp4")
+    assert (seen["video"]["width"], seen["video"]["height"]) == (512, 512)
+    assert abs(float(seen["video"]["duration"]) - float(seen["audio"]["duration"])) < 1 / 40
+    assert streams(ffprobe, tmp_path / "demo.png")["video"]["codec_name"] == "png"
+    assert sorted(os.listdir(tmp_path)) == ["demo.mp4", "demo.png"]
+
+
+def test_frame_rates_and_sizes_as_people_write_them() -> None:
+    assert parse_fps("40") == 40
+    assert parse_fps("29.97") == parse_fps("30000/1001") == Fraction(30_000, 1001)
+    assert parse_fps("23.976") == Fraction(24_000, 1001)
+    assert parse_fps("12.5") == Fraction(25, 2)
+    assert parse_size("640x480") == (640, 480)
+    for text in ("", "x", "-5", "1e999999999", "nan", "30/0", "2x2"):
+        with pytest.raises(InputError):
+            parse_fps(text)
+    for text in ("", "512", "x", "5x", "-5x5", "5.5x5", "5x5x5"):
+        with pytest.raises(InputError):
+            parse_size(text)
