@@ -40,6 +40,7 @@ _CHEEK_AND_NOSE: Final = frozenset((205, 425, 50, 280, 49, 279, 101, 330))
 _CHIN: Final = frozenset((18, 152, 172, 397, 150, 379, 176, 400, 199, 200))
 _LIPS: Final = frozenset(i for r in (*UPPER_LIP_RINGS, *LOWER_LIP_RINGS) for i in r)
 _LIDS: Final = frozenset((*RIGHT_UPPER_LID, *RIGHT_LOWER_LID, *LEFT_UPPER_LID, *LEFT_LOWER_LID))
+_INNER_CORNERS: Final = (UPPER_MOUTH_LINE[0], UPPER_MOUTH_LINE[-1])
 _BROWS: Final = frozenset((*RIGHT_BROW, *LEFT_BROW))
 _NEEDS: Final = (
     ("tongue", frozenset[int]()),
@@ -58,9 +59,12 @@ _COSTLY: Final = {
     "mouthRight": 3.0,
     "mouthClose": 1.5,
     "mouthDimple": 3.0,
-    "mouthFrown": 2.0,
-    "mouthShrugLower": 2.0,
-    "mouthShrugUpper": 2.0,
+    "mouthFrown": 5.0,
+    "mouthShrugLower": 3.0,
+    "mouthShrugUpper": 10.0,
+    "mouthRollUpper": 3.0,
+    "mouthFunnel": 0.3,
+    "mouthPucker": 0.3,
     "mouthStretch": 1.5,
     "cheekPuff": 5.0,
     "noseSneer": 2.0,
@@ -77,7 +81,8 @@ class FitOptions:
 
     sparsity: times the coefficient; ridge: times its square; symmetry: times the squared difference
     of left and right; smoothness: times the squared difference of neighbouring frames.
-    depth_weight: trust in landmark z against x and y. aperture_weight: trust in lip and lid gaps.
+    depth_weight: trust in landmark z against x and y. aperture_weight: trust in lip and lid gaps;
+    width_weight: in the mouth's width, which tells rounding.
     passes: rounds of coordinate descent.
     """
 
@@ -85,8 +90,9 @@ class FitOptions:
     ridge: float = 0.02
     symmetry: float = 0.15
     smoothness: float = 0.02
-    depth_weight: float = 0.25
+    depth_weight: float = 0.1
     aperture_weight: float = 2.5
+    width_weight: float = 1.5
     passes: int = 60
 
 
@@ -208,6 +214,11 @@ def _measurement(indices: Sequence[int], options: FitOptions) -> Array:
                 row[0, place[b], 1] = share * options.aperture_weight
                 row[0, place[a], 1] = -share * options.aperture_weight
                 rows.append(row.reshape(1, -1))
+    for right, left in ((UPPER_LIP_RINGS[0][0], UPPER_LIP_RINGS[0][-1]), _INNER_CORNERS):
+        if right in place and left in place:
+            row = np.zeros((1, count, 3))
+            row[0, place[right], 0], row[0, place[left], 0] = -options.width_weight, options.width_weight
+            rows.append(row.reshape(1, -1))
     return np.concatenate(rows)
 
 
