@@ -20,7 +20,7 @@ from vasa_cam.landmarks import COARSE_VERTICES, EYE_CORNERS
 Floats = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
 
-IOD_CM: Final = 6.31
+IOD_CM: Final = 6.302
 """Distance of the eye centres on the canonical face."""
 SAMPLES: Final = 48
 SHADOW_SHARE: Final = 0.5

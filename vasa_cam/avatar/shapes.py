@@ -29,7 +29,7 @@ from vasa_cam.motion.space import ARKIT_NAMES, COEFFICIENTS, INDEX
 Floats = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
 
-IOD_CM: Final = 6.31
+IOD_CM: Final = 6.302
 """Eye centre to eye centre on the canonical face."""
 REST_ROW: Final = COEFFICIENTS
 """Row of the rest correction, applied with weight 1 to every frame."""

@@ -33,7 +33,7 @@ from vasa_cam.motion.space import ARKIT_NAMES, COEFFICIENTS, INDEX
 Floats = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
 
-IOD_CM: Final = 6.31
+IOD_CM: Final = 6.302
 """Eye centre to eye centre on the canonical face: landmarks in IOD times this are cm."""
 
 _CHEEK_AND_NOSE: Final = frozenset((205, 425, 50, 280, 49, 279, 101, 330))
