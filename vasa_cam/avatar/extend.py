@@ -21,7 +21,8 @@ I64 = npt.NDArray[np.int64]
 Borders = tuple[int, int, int, int]
 """Rows and columns to add: top, bottom, left, right."""
 
-_STRIP: Final = 0.05  # of the canvas's height: how deep person colours are mirrored
+_STRIP_TOP: Final = 0.05  # of the canvas's height: how deep hair is mirrored
+_STRIP: Final = 0.02  # elsewhere, where collars and necks would repeat as blobs
 _BLUR: Final = 0.012  # of the canvas's height: blur at the outermost pixel
 
 
@@ -35,16 +36,20 @@ def extend_person(colours: F32, borders: Borders) -> F32:
     """Person colours [H, W, 3] beyond the edges, mirrored within a narrow strip, ever softer."""
     top, bottom, left, right = borders
     height, width = colours.shape[:2]
-    strip = max(2, round(_STRIP * (height + top + bottom)))
-    rows = _zigzag(height, top, bottom, strip)
-    columns = _zigzag(width, left, right, strip)
+    whole = height + top + bottom
+    strips = [max(2, round(share * whole)) for share in (_STRIP_TOP, _STRIP)]
+    rows = _zigzag(height, top, bottom, (strips[0], strips[1]))
+    columns = _zigzag(width, left, right, (strips[1], strips[1]))
     return _soften(np.ascontiguousarray(colours[rows[:, None], columns[None, :]]), borders)
 
 
 def extend_alpha(alpha: F32, borders: Borders) -> F32:
     """The matte [H, W] beyond the edges: straight, and closing to a dome at the top."""
     top, bottom, left, right = borders
+    height, width = alpha.shape
     wide = np.pad(alpha, ((0, bottom), (left, right)), mode="edge")
+    wide = np.clip((wide - 0.3) / 0.4, 0, 1)  # a half-transparent edge would go on as a veil
+    wide[:height, left : left + width] = alpha
     if top == 0:
         return wide.astype(np.float32)
     above = np.zeros((top, wide.shape[1]), np.float32)
@@ -73,14 +78,19 @@ def _soften(pixels: F32, borders: Borders) -> F32:
     return result.astype(np.float32)
 
 
-def _zigzag(length: int, before: int, after: int, strip: int) -> I64:
-    """Indices of a line continued on both sides by going back and forth within `strip`."""
-    strip = min(strip, length - 1)
-    out = np.arange(1, max(before, after) + 1)
-    depth = np.abs((out - 1 + strip) % (2 * strip) - strip) if strip else np.zeros_like(out)
-    return np.concatenate(
-        [depth[:before][::-1], np.arange(length), length - 1 - depth[:after]]
-    ).astype(np.int64)
+def _zigzag(length: int, before: int, after: int, strips: tuple[int, int]) -> I64:
+    """Indices of a line continued at both ends by going back and forth within a strip."""
+    first, last = (
+        _bounce(count, min(strip, length - 1))
+        for count, strip in zip((before, after), strips, strict=True)
+    )
+    return np.concatenate([first[::-1], np.arange(length), length - 1 - last]).astype(np.int64)
+
+
+def _bounce(count: int, strip: int) -> I64:
+    """0, 1, ... strip, ... 1, 0, 1, ...: `count` steps."""
+    steps = np.arange(count)
+    return strip - np.abs(steps % (2 * strip) - strip) if strip > 0 else np.zeros_like(steps)
 
 
 def _runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -92,16 +102,16 @@ def _runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
 def _dome(alpha: F32, start: int, stop: int, rows: int) -> F32:
     """[rows, W] above the first row of `alpha`: its run start .. stop closing upwards.
 
-    Near its top an outline is a parabola, width = k * sqrt(depth below the apex); width and slope
-    at the cut give the apex: width / (2 * slope) above it.
+    Near its top an outline is a parabola, width squared proportional to the depth below the apex,
+    so that the widths at the cut and a little below it give the apex.
     """
     half = max((stop - start) / 2, 1.0)
     middle = (start + stop - 1) / 2
     depth = max(2, min(len(alpha) - 1, round(0.25 * half)))
-    lower = alpha[depth] > 0.02
-    near = lower[max(0, start - depth) : stop + depth]
-    slope = (np.count_nonzero(near) / 2 - half) / depth
-    apex = np.clip(half / (2 * max(slope, 1e-3)), 0.15 * half, 0.8 * half)
+    reach = 4 * depth
+    lower = alpha[depth, max(0, start - reach) : stop + reach] > 0.02
+    growth = (np.count_nonzero(lower) / 2) ** 2 - half**2
+    apex = float(np.clip(depth * half**2 / max(growth, 1.0), 1.0, 0.8 * half))
     closing = np.sqrt(np.clip(1 - np.arange(rows, 0, -1) / apex, 0, 1))[:, None]
     columns = np.arange(alpha.shape[1])[None, :]
     source = middle + (columns - middle) / np.maximum(closing, 1e-3)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import secrets
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -22,6 +21,7 @@ import numpy.typing as npt
 
 from vasa_cam.avatar.schema import MAX_CANVAS_PX, MAX_MAGNITUDE, TENSORS, check_tensors
 from vasa_cam.errors import InputError
+from vasa_cam.files import replace_file
 
 FORMAT: Final = "vasa_cam.avatar"
 VERSION: Final = "1"
@@ -195,20 +195,10 @@ def save_avatar(path: Path, avatar: Avatar) -> None:
         "crc32": _checksum(record, tensors),
     }
     data = safetensors.numpy.save(tensors, metadata=metadata)
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with temporary.open("xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(
-            f"Cannot write the avatar {path}: {error.strerror or error}; "
-            "choose a folder that exists, is writable and has room."
-        ) from error
+    with replace_file(Path(path)) as partial, partial.open("xb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def load_avatar(path: Path) -> Avatar:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from vasa_cam.avatar.crop import Framing, frame_head, resample
-from vasa_cam.avatar.detect import Face, choose_face, detect_faces
+from vasa_cam.avatar.detect import Face, check_face_size, choose_face, detect_faces
 from vasa_cam.avatar.extend import extend_alpha, extend_background, extend_person
-from vasa_cam.avatar.image import load_image
-from vasa_cam.avatar.matte import find_matte
+from vasa_cam.avatar.image import Photo, load_image
+from vasa_cam.avatar.landmark_file import read_landmarks
+from vasa_cam.avatar.matte import face_mask, find_matte
 from vasa_cam.avatar.mediapipe_tasks import load_cv2
 from vasa_cam.avatar.plate import fill_plate, split_colours
+from vasa_cam.avatar.spread import spread_colours
+from vasa_cam.errors import InputError
 
 U8 = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
+
+_FACE_SHOWN: Final = 0.8  # mean alpha over the face from which a picture's own alpha is believed
+_PLAIN_PLATE: Final = 200  # grey behind pictures that come without a background
 
 
 @dataclass(frozen=True)
@@ -66,14 +73,22 @@ def read_portrait(path: Path, options: PortraitOptions | None = None) -> Portrai
     """
     options = options or PortraitOptions()
     photo = load_image(path)
-    face, notes = _find_face(photo.rgb, options)
     height, width = photo.rgb.shape[:2]
+    face, notes = _find_face(photo.rgb, options)
     framing = frame_head((width, height), face.box)
     landmarks = framing.to_canvas(face.landmarks_px)
     rgb = resample(photo.rgb, framing)
     corner = np.array([*framing.inside[:2], 0], np.float32)
-    alpha, matte_notes = find_matte(rgb, landmarks - corner, options.models_dir)
-    layers = _layers(rgb, alpha, framing, face.box[2] * framing.scale)
+    near = landmarks - corner
+    face_width = face.box[2] * framing.scale
+    own = _own_alpha(photo, framing, near)
+    if own is not None:
+        notes.append("The photo's own transparency was taken as the outline of the person.")
+        layers = _cut_out_layers(rgb, own, framing)
+    else:
+        alpha, matte_notes = find_matte(rgb, near, options.models_dir)
+        notes += matte_notes
+        layers = _photo_layers(rgb, alpha, framing, face_width)
     return Portrait(
         canvas_rgb=layers.canvas,
         alpha=layers.alpha,
@@ -83,9 +98,28 @@ def read_portrait(path: Path, options: PortraitOptions | None = None) -> Portrai
         glasses_rgba=np.zeros((0, 0, 4), np.uint8),
         view=framing.view,
         landmarks_px=landmarks,
-        notes=(*notes, *matte_notes),
+        notes=tuple(notes),
         source_size=(width, height),
     )
+
+
+def _find_face(rgb: U8, options: PortraitOptions) -> tuple[Face, list[str]]:
+    if options.landmarks is None:
+        return choose_face(detect_faces(rgb, options.models_dir), options.face)
+    if options.face is not None:
+        raise InputError("Give --face or --landmarks, not both: the points say which face it is.")
+    face = Face(read_landmarks(options.landmarks, (rgb.shape[1], rgb.shape[0])))
+    check_face_size(face)
+    return face, [f"The landmarks are those of {options.landmarks.name}."]
+
+
+def _own_alpha(photo: Photo, framing: Framing, landmarks: F32) -> F32 | None:
+    """The photo's own alpha as float32 [h, w], when it has one that shows the face."""
+    if photo.alpha is None:
+        return None
+    alpha: F32 = resample(photo.alpha, framing).astype(np.float32) / np.float32(255)
+    face = face_mask(landmarks, alpha.shape)
+    return alpha if face.any() and alpha[face > 0].mean() > _FACE_SHOWN else None
 
 
 @dataclass(frozen=True)
@@ -96,32 +130,46 @@ class _Layers:
     plate: U8
 
 
-def _layers(rgb: U8, alpha: F32, framing: Framing, face_width: float) -> _Layers:
+def _photo_layers(rgb: U8, alpha: F32, framing: Framing, face_width: float) -> _Layers:
     """Canvas-sized layers from the part of the canvas that the photo covers."""
     x0, y0, x1, y1 = framing.inside
     borders = _borders(framing)
     inside = np.zeros((framing.canvas[1], framing.canvas[0]), np.bool_)
     inside[y0:y1, x0:x1] = True
-    mirrored = extend_background(rgb.astype(np.float32), borders)
-    # Where the mirror image shows the person, the plate has to be filled as behind the person.
-    mirrored_alpha = extend_background(alpha, borders)
-    full_alpha = extend_alpha(alpha, borders)
-    base = np.clip(mirrored + 0.5, 0, 255).astype(np.uint8)
+    base = _bytes(extend_background(rgb.astype(np.float32), borders))
     base[y0:y1, x0:x1] = rgb
-    plate = fill_plate(base, np.maximum(full_alpha, mirrored_alpha), inside, face_width)
+    # Where the mirror image shows the person, the plate has to be filled as behind the person.
+    seen = np.maximum(extend_alpha(alpha, borders), extend_background(alpha, borders))
+    plate = fill_plate(base, seen, inside, face_width)
     person, opaque, plate_inside = split_colours(rgb, alpha, plate[y0:y1, x0:x1])
-    plate[y0:y1, x0:x1], full_alpha[y0:y1, x0:x1] = plate_inside, opaque
-    full_person = np.clip(extend_person(person.astype(np.float32), borders) + 0.5, 0, 255)
+    plate[y0:y1, x0:x1] = plate_inside
+    layers = _compose(person, opaque, plate, framing)
+    layers.canvas[y0:y1, x0:x1] = rgb
+    return layers
+
+
+def _cut_out_layers(rgb: U8, alpha: F32, framing: Framing) -> _Layers:
+    """The same for a picture with its own alpha, over a plain plate."""
+    plate = np.full((framing.canvas[1], framing.canvas[0], 3), _PLAIN_PLATE, np.uint8)
+    spread = spread_colours(rgb.astype(np.float32), np.clip(alpha * 1.02 - 0.02, 0, 1))
+    person = np.where(alpha[..., None] > 0.02, rgb, _bytes(spread))
+    return _compose(person, alpha, plate, framing)
+
+
+def _compose(person: U8, alpha: F32, plate: U8, framing: Framing) -> _Layers:
+    """Continue person and alpha to the canvas's size and lay them over the plate."""
+    x0, y0, x1, y1 = framing.inside
+    borders = _borders(framing)
+    full_alpha = extend_alpha(alpha, borders)
+    full_person = _bytes(extend_person(person.astype(np.float32), borders))
+    full_person[y0:y1, x0:x1] = person
     a = full_alpha[..., None]
-    canvas = np.round(full_person * a + plate * (1 - a)).astype(np.uint8)
-    canvas[y0:y1, x0:x1] = rgb
-    full = full_person.astype(np.uint8)
-    full[y0:y1, x0:x1] = person
-    return _Layers(canvas, full_alpha, full, plate)
+    return _Layers(_bytes(full_person * a + plate * (1 - a)), full_alpha, full_person, plate)
 
 
-def _find_face(rgb: U8, options: PortraitOptions) -> tuple[Face, list[str]]:
-    return choose_face(detect_faces(rgb, options.models_dir), options.face)
+def _bytes(image: F32) -> U8:
+    rounded: U8 = np.clip(image + 0.5, 0, 255).astype(np.uint8)
+    return rounded
 
 
 def _borders(framing: Framing) -> tuple[int, int, int, int]:
@@ -133,8 +181,7 @@ def _borders(framing: Framing) -> tuple[int, int, int, int]:
 
 def _hair(alpha: F32, landmarks: F32) -> F32:
     cv2 = load_cv2()
-    hull = cv2.convexHull(np.round(landmarks[:468, :2]).astype(np.int32))
-    face = cv2.fillPoly(np.zeros(alpha.shape, np.uint8), [hull], 1)
+    face = face_mask(landmarks, alpha.shape)
     chin = landmarks[152, 1]
     size = np.ptp(landmarks[:468, 1])
     rows = np.arange(alpha.shape[0], dtype=np.float32)[:, None]
