@@ -48,10 +48,11 @@ def extend_alpha(alpha: F32, borders: Borders) -> F32:
     top, bottom, left, right = borders
     height, width = alpha.shape
     wide = np.pad(alpha, ((0, bottom), (left, right)), mode="edge")
-    wide = np.clip((wide - 0.3) / 0.4, 0, 1)  # a half-transparent edge would go on as a veil
+    # A half-transparent edge would go on as a veil.
+    wide = np.clip((wide - 0.3) / 0.4, 0, 1).astype(np.float32)
     wide[:height, left : left + width] = alpha
     if top == 0:
-        return wide.astype(np.float32)
+        return wide
     above = np.zeros((top, wide.shape[1]), np.float32)
     for start, stop in _runs(wide[0] > 0.02):
         above = np.maximum(above, _dome(wide, start, stop, top))
