@@ -1,0 +1,1 @@
+"""Training of the shipped motion models (extra `train`: torch). Nothing in the package imports it."""

@@ -1,0 +1,88 @@
+"""The phone-to-lips teacher: from phones with times to lip controls, learnt on the tracked speaker.
+
+It sees the future and exact phones, so it gives lip targets for voices that nobody filmed: synthetic
+speech and recordings with aligned phones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from vasa_cam.motion.lips import CONTROLS, SOFTPLUS_SHARPNESS, close_lips
+from vasa_cam.training.loss import LipLoss
+from vasa_cam.training.phones import GESTURE_NAMES, Phone, gesture_track
+from vasa_cam.training.samples import RATE_HZ, Sample, phone_events
+from vasa_cam.training.targets import control_basis
+
+Floats = npt.NDArray[np.float32]
+
+_STEPS_A_FRAME = 4
+_CROP = 60
+
+
+class PhoneTeacher(nn.Module):
+    """Gestures [B, T, 4 x 14] -> controls [B, T, 16]; sees seven frames each way."""
+
+    def __init__(self, width: int = 96) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv1d(_STEPS_A_FRAME * len(GESTURE_NAMES), width, 5, padding=2),
+            nn.SiLU(),
+            nn.Conv1d(width, width, 7, padding=3),
+            nn.SiLU(),
+            nn.Dropout1d(0.15),
+            nn.Conv1d(width, width, 5, padding=2),
+            nn.SiLU(),
+            nn.Conv1d(width, len(CONTROLS), 1),
+        )
+
+    def forward(self, gestures: torch.Tensor) -> torch.Tensor:
+        raw = self.layers(gestures.transpose(1, 2)).transpose(1, 2)
+        return nn.functional.softplus(raw, beta=SOFTPLUS_SHARPNESS)
+
+
+def phone_rows(phones: list[Phone], frames: int) -> Floats:
+    """Gestures around every frame, float32 [frames, 4 x 14]."""
+    steps = (np.arange(frames * _STEPS_A_FRAME) - 1.5) / (RATE_HZ * _STEPS_A_FRAME)
+    return gesture_track(phones, steps).reshape(frames, -1)
+
+
+def train_teacher(
+    phones: list[list[Phone]], samples: list[Sample], steps: int, rng: np.random.Generator
+) -> PhoneTeacher:
+    """Fit the teacher on tracked clips (same order) with small phone-time jitter."""
+    torch.manual_seed(int(rng.integers(1 << 31)))
+    teacher = PhoneTeacher()
+    loss_of = LipLoss()
+    optimiser = torch.optim.AdamW(teacher.parameters(), lr=2e-3, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps)
+    for _ in range(steps):
+        rows, picked, starts = [], [], []
+        for index in rng.integers(0, len(samples), 32):
+            shift, stretch = rng.normal(0.0, 0.008), 1.0 + rng.normal(0.0, 0.01)
+            moved = [(a * stretch + shift, b * stretch + shift, s) for a, b, s in phones[index]]
+            sample = samples[index]
+            start = int(rng.integers(0, max(1, len(sample.controls) - _CROP)))
+            gestures = phone_rows(moved, len(sample.controls))
+            rows.append(gestures[start : start + _CROP])
+            picked.append(sample)
+            starts.append(start)
+        controls = teacher(torch.from_numpy(np.stack(rows)))
+        loss = loss_of.lips(controls, *loss_of.targets(picked, starts, _CROP))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return teacher.eval()
+
+
+def taught_controls(teacher: PhoneTeacher, phones: list[Phone], frames: int) -> Floats:
+    """Controls float32 [frames, 16] for phones; B, P and M are closed for certain."""
+    with torch.no_grad():
+        rows = torch.from_numpy(phone_rows(phones, frames))[None]
+        controls = teacher(rows)[0].numpy().clip(0.0, 1.0)
+    opening = control_basis()[:, 15, 1] - control_basis()[:, 5, 1]
+    return close_lips(controls, phone_events(phones, frames)[:, 0], opening)
