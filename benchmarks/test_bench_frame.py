@@ -1,7 +1,7 @@
 """The whole frame and everything around it: what a user waits for, and how much memory it takes.
 
-A frame is everything from a motion frame to RGB pixels: expression, warp, compose. The motion is the
-built-in demo's, so that mouth, eyes and head all move.
+A frame is everything from a motion frame to RGB pixels: expression, warp, compose. The motion is
+the built-in demo's, so that mouth, eyes and head all move.
 """
 
 from __future__ import annotations
