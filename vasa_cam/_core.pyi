@@ -8,6 +8,17 @@ class ExpressionMesh:
         self, arrays: Sequence[Array], light: Sequence[float], device: str, device_id: int
     ) -> None: ...
 
+class WarpMesh:
+    def __init__(
+        self,
+        uv: Array,
+        triangles: Array,
+        texture: Array,
+        detail: Array,
+        device: str,
+        device_id: int,
+    ) -> None: ...
+
 def build_info() -> BuildInfo: ...
 def num_threads() -> int: ...
 def set_num_threads(count: int) -> None: ...
@@ -21,3 +32,12 @@ def expression(
     stream: int,
 ) -> None: ...
 def pixel(source: Array, target: Array, format: str, matrix: str, stream: int) -> None: ...
+def warp_mesh(
+    mesh: WarpMesh,
+    vertices: Array,
+    attributes: Array,
+    gains: Sequence[float],
+    origin: Sequence[int],
+    out: Array,
+    stream: int,
+) -> None: ...

@@ -1,0 +1,111 @@
+// As many floats as the instruction set works on at once, for the rasteriser.
+#pragma once
+
+#include <cstdint>
+
+#include "vasa_cam/host_device.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace vasa_cam::VASA_SIMD_NAMESPACE {
+
+#if defined(__AVX512F__)
+
+constexpr std::int32_t kLanes = 16;
+using Lanes = __m512;
+using LaneMask = __mmask16;
+
+VASA_HD Lanes all(float value) { return _mm512_set1_ps(value); }
+VASA_HD Lanes counting() {
+  return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+VASA_HD Lanes load(const float* at) { return _mm512_loadu_ps(at); }
+VASA_HD Lanes plus(Lanes a, Lanes b) { return _mm512_add_ps(a, b); }
+// a * b + c
+VASA_HD Lanes multiply_add(Lanes a, Lanes b, Lanes c) { return _mm512_fmadd_ps(a, b, c); }
+// The first `count` lanes.
+VASA_HD LaneMask first_lanes(std::int32_t count) {
+  return static_cast<LaneMask>(count >= kLanes ? 0xffffu : (1u << count) - 1u);
+}
+// Lanes of `mask` in which a <= b.
+VASA_HD LaneMask at_most(LaneMask mask, Lanes a, Lanes b) {
+  return _mm512_mask_cmp_ps_mask(mask, a, b, _CMP_LE_OQ);
+}
+VASA_HD LaneMask below(LaneMask mask, Lanes a, Lanes b) {
+  return _mm512_mask_cmp_ps_mask(mask, a, b, _CMP_LT_OQ);
+}
+VASA_HD bool none(LaneMask mask) { return mask == 0; }
+VASA_HD void store(float* at, LaneMask mask, Lanes value) {
+  _mm512_mask_storeu_ps(at, mask, value);
+}
+
+#elif defined(__AVX2__)
+
+constexpr std::int32_t kLanes = 8;
+using Lanes = __m256;
+using LaneMask = __m256;
+
+VASA_HD Lanes all(float value) { return _mm256_set1_ps(value); }
+VASA_HD Lanes counting() { return _mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7); }
+VASA_HD Lanes load(const float* at) { return _mm256_loadu_ps(at); }
+VASA_HD Lanes plus(Lanes a, Lanes b) { return _mm256_add_ps(a, b); }
+VASA_HD Lanes multiply_add(Lanes a, Lanes b, Lanes c) { return _mm256_fmadd_ps(a, b, c); }
+VASA_HD LaneMask first_lanes(std::int32_t count) {
+  return _mm256_cmp_ps(counting(), all(static_cast<float>(count)), _CMP_LT_OQ);
+}
+VASA_HD LaneMask at_most(LaneMask mask, Lanes a, Lanes b) {
+  return _mm256_and_ps(mask, _mm256_cmp_ps(a, b, _CMP_LE_OQ));
+}
+VASA_HD LaneMask below(LaneMask mask, Lanes a, Lanes b) {
+  return _mm256_and_ps(mask, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+VASA_HD bool none(LaneMask mask) { return _mm256_movemask_ps(mask) == 0; }
+VASA_HD void store(float* at, LaneMask mask, Lanes value) {
+  _mm256_maskstore_ps(at, _mm256_castps_si256(mask), value);
+}
+
+#elif defined(__GNUC__) || defined(__clang__)
+
+constexpr std::int32_t kLanes = 4;
+typedef float Lanes __attribute__((vector_size(16)));
+typedef std::int32_t LaneMask __attribute__((vector_size(16)));
+
+VASA_HD Lanes all(float value) { return Lanes{value, value, value, value}; }
+VASA_HD Lanes counting() { return Lanes{0, 1, 2, 3}; }
+VASA_HD Lanes load(const float* at) { return Lanes{at[0], at[1], at[2], at[3]}; }
+VASA_HD Lanes plus(Lanes a, Lanes b) { return a + b; }
+VASA_HD Lanes multiply_add(Lanes a, Lanes b, Lanes c) { return a * b + c; }
+VASA_HD LaneMask first_lanes(std::int32_t count) {
+  return LaneMask{0, 1, 2, 3} < LaneMask{count, count, count, count};
+}
+VASA_HD LaneMask at_most(LaneMask mask, Lanes a, Lanes b) { return mask & (a <= b); }
+VASA_HD LaneMask below(LaneMask mask, Lanes a, Lanes b) { return mask & (a < b); }
+VASA_HD bool none(LaneMask mask) { return (mask[0] | mask[1] | mask[2] | mask[3]) == 0; }
+VASA_HD void store(float* at, LaneMask mask, Lanes value) {
+  for (int lane = 0; lane < kLanes; ++lane) at[lane] = mask[lane] != 0 ? value[lane] : at[lane];
+}
+
+#else
+
+constexpr std::int32_t kLanes = 1;
+using Lanes = float;
+using LaneMask = bool;
+
+VASA_HD Lanes all(float value) { return value; }
+VASA_HD Lanes counting() { return 0.0f; }
+VASA_HD Lanes load(const float* at) { return *at; }
+VASA_HD Lanes plus(Lanes a, Lanes b) { return a + b; }
+VASA_HD Lanes multiply_add(Lanes a, Lanes b, Lanes c) { return a * b + c; }
+VASA_HD LaneMask first_lanes(std::int32_t count) { return count > 0; }
+VASA_HD LaneMask at_most(LaneMask mask, Lanes a, Lanes b) { return mask && a <= b; }
+VASA_HD LaneMask below(LaneMask mask, Lanes a, Lanes b) { return mask && a < b; }
+VASA_HD bool none(LaneMask mask) { return !mask; }
+VASA_HD void store(float* at, LaneMask mask, Lanes value) {
+  if (mask) *at = value;
+}
+
+#endif
+
+}  // namespace vasa_cam::VASA_SIMD_NAMESPACE
