@@ -30,15 +30,22 @@ LipRule = Callable[[int, bool, float, Array], "list[float]"]
 MOUTH_REACH_CM = 5.2
 JAW_SCALE = 0.85
 """Share of ICT's jaw drop: at 1 the mouth opens by about half its width, as people's do."""
-JAW_LOWER = (1.0, 0.985, 0.93, 0.81, 0.61, 0.38)
-JAW_UPPER = (0.05, 0.05, 0.06, 0.10, 0.20, 0.38)
+JAW_LOWER = (1.0, 0.98, 0.92, 0.81, 0.65, 0.45)
+JAW_UPPER = (0.04, 0.05, 0.08, 0.15, 0.27, 0.45)
 """Share of the drop along the lips, centre to corner: together a lens-shaped aperture."""
 SEAL_DROP = 0.14
 """With the lips sealed over a dropped jaw the seam sinks by this share of the drop."""
-RING_FOLLOW = (0.6, 0.8, 0.92, 1.0)
+RING_FOLLOW = (0.88, 0.93, 0.97, 1.0)
 LID_MEET = 0.88
 """A closing lid meets the other this far down from the upper one."""
 LID_ARC_CM = 0.12
+LID_SHARE = {"eyeLookDown": 0.53, "eyeLookUp": 0.75, "eyeWide": 0.9}
+"""Share of ICT's lid movement, whose eyes are wider open than the canonical face's."""
+LIP_SHARE = {"noseSneer": (0.6, 0.25), "mouthShrugUpper": (0.95, 0.3), "mouthUpperUp": (0.95, 0.8)}
+"""Share of ICT's upper-lip movement at the outer border and at the mouth line."""
+PUFF_WIDEN_CM = 0.5
+PUFF_CENTRE_CM = (4.3, 3.6)
+PUFF_RADIUS_CM = (2.6, 2.8)
 
 
 class ShapeAuthor:
@@ -79,7 +86,7 @@ class ShapeAuthor:
         def rule(ring: int, upper: bool, u: float, _: Array) -> list[float]:
             k = round(abs(u) * 5)
             share = (JAW_UPPER if upper else JAW_LOWER)[k]
-            narrow = -0.32 * np.sign(u) * abs(u) ** 1.5
+            narrow = -0.40 * np.sign(u) * abs(u) ** 1.5
             slide = 1.0 if not upper else 0.45
             return [narrow, share * centre[1], share * slide * centre[2]]
 
@@ -99,6 +106,27 @@ class ShapeAuthor:
             return list(RING_FOLLOW[ring] * needed)
 
         return self.lips(np.zeros_like(jaw), rule)
+
+    def eased_lips(self, base: Array, outer: float, line: float) -> Array:
+        """`base` with its movement of the upper lip reduced to the two shares; the rest stays."""
+        handles = {int(i): np.zeros(3) for i in self.away}
+        for ring, (above, below) in enumerate(zip(UPPER_LIP_RINGS, LOWER_LIP_RINGS, strict=True)):
+            share = outer + (line - outer) * ring / 3
+            for k, (i, j) in enumerate(zip(above, below, strict=True)):
+                handles[j] = (share - 1) * base[i] if i == j else np.zeros(3)
+                handles[i] = (share - 1) * base[i]
+        return base + self.field.solve(handles)
+
+    def puff(self, base: Array) -> Array:
+        """cheekPuff: ICT's bulge is nearly all depth; seen from the front, cheeks also widen."""
+        x, y = self.vertices[:, 0], self.vertices[:, 1]
+        away = np.hypot(
+            (np.abs(x) - PUFF_CENTRE_CM[0]) / PUFF_RADIUS_CM[0],
+            (y - PUFF_CENTRE_CM[1]) / PUFF_RADIUS_CM[1],
+        )
+        swell = np.clip(1 - away**2, 0, 1) ** 1.5
+        widened = base + np.stack([np.sign(x) * PUFF_WIDEN_CM * swell, 0 * x, 0 * x], axis=1)
+        return self.lips(widened, lambda *_: [0, 0, -0.15])
 
     def blink(self, base: Array) -> Array:
         """eyeBlinkLeft: lids meet low, following the eyeball; `base` moves the skin around."""
@@ -141,6 +169,16 @@ def _press(ring: int, upper: bool, u: float, _: Array) -> list[float]:
     return [0.1 * np.sign(u) * u * u, (0.16 if upper else -0.2) * _bump(u) * inward, 0.1 * _bump(u)]
 
 
+def _funnel(ring: int, upper: bool, u: float, p: Array) -> list[float]:
+    open_at = max(0.0, _bump(u)) ** 0.6 * (0.62 + 0.38 * ring / 3)
+    return [-0.30 * p[0], (-0.46 if upper else 0.62) * open_at, -0.62 - 0.22 * _bump(u)]
+
+
+def _pucker(ring: int, upper: bool, u: float, p: Array) -> list[float]:
+    fuller = (3 - ring) / 3 * _bump(u)
+    return [-0.34 * p[0], (-0.06 if upper else 0.08) * fuller - 0.02, -0.75 - 0.3 * _bump(u)]
+
+
 def _tongue_out(ring: int, upper: bool, u: float, _: Array) -> list[float]:
     return [0, (-0.10 if upper else 0.28) * _bump(u) ** 0.7, -0.05 * _bump(u)]
 
@@ -157,13 +195,21 @@ def arkit_offsets(
         "mouthClose": author.seal(jaw),
         "mouthRollUpper": author.lips(zero, _roll_upper),
         "mouthRollLower": author.lips(zero, _roll_lower),
+        "mouthFunnel": author.lips(ict["mouthFunnel"], _funnel),
+        "mouthPucker": author.lips(ict["mouthPucker"], _pucker),
         "tongueOut": author.lips(zero, _tongue_out),
         "browInnerUp": (ict["browInnerUp_L"] + ict["browInnerUp_R"]),
-        "cheekPuff": (ict["cheekPuff_L"] + ict["cheekPuff_R"]),
+        "cheekPuff": author.puff(ict["cheekPuff_L"] + ict["cheekPuff_R"]),
     }
     press = author.lips(zero, _press)
     ramp = side_ramp(canonical)[:, None]
     left = {"mouthPress": press * ramp, "eyeBlink": author.blink(ict["eyeBlink_L"])}
+    left |= {stem: share * ict[f"{stem}_L"] for stem, share in LID_SHARE.items()}
+    for stem in ("noseSneer", "mouthUpperUp"):
+        left[stem] = author.eased_lips(ict[f"{stem}_L"], *LIP_SHARE[stem])
+    whole["mouthShrugUpper"] = author.eased_lips(
+        ict["mouthShrugUpper"], *LIP_SHARE["mouthShrugUpper"]
+    )
     out = np.zeros((len(ARKIT_NAMES), *canonical.shape))
     for index, name in enumerate(ARKIT_NAMES):
         stem = name.removesuffix("Left").removesuffix("Right")
