@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def frame_progress(what: str, fps: float) -> Iterator[Callable[[int, int], None]]:
+def frame_progress(what: str, fps: float | None = None) -> Iterator[Callable[[int, int], None]]:
     """Gives a function to call with (frames done, frames in all); shows them on stderr.
 
-    fps: frames in a second of video, for the speed against real time.
+    fps: frames in a second of video; with it the speed is shown against real time too.
     """
     from rich.console import Console
     from rich.progress import (
@@ -35,7 +35,9 @@ def frame_progress(what: str, fps: float) -> Iterator[Callable[[int, int], None]
 
         def report(done: int, total: int) -> None:
             rate = done / max(1e-6, time.monotonic() - started)
-            speed = f"{rate:.0f} fps, {rate / fps:.1f} x real time"
+            speed = f"{rate:.0f} fps"
+            if fps is not None:
+                speed += f", {rate / fps:.1f} x real time"
             bar.update(task, completed=done, total=total, speed=speed)
 
         yield report
