@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 _UPPER_FACE_MAX_Y_CM: Final = 2.2
-_MAX_DEPTH_SLOPE: Final = 1.15
+_MAX_DEPTH_SLOPE: Final = 1.5
 _FACE_WIDTH_CM: Final = 14.5
 _RINGS: Final = 24
 _FOCAL_FACE_WIDTHS: Final = 5.0
