@@ -8,8 +8,6 @@ that `vasa-cam --help` answers at once.
 from __future__ import annotations
 
 import errno
-import importlib
-import importlib.util
 import logging
 import os
 import sys
@@ -19,6 +17,12 @@ from typing import Annotated, NoReturn
 import typer
 
 import vasa_cam
+from vasa_cam.cli.demo import demo
+from vasa_cam.cli.enrol import enrol
+from vasa_cam.cli.info import info
+from vasa_cam.cli.poses import poses
+from vasa_cam.cli.render import render
+from vasa_cam.cli.track import track
 from vasa_cam.errors import VasaCamError
 
 EXIT_DEFECT = 1
@@ -58,9 +62,8 @@ def _options(
         logging.getLogger("vasa_cam").setLevel(logging.DEBUG)
 
 
-for _name in ("demo", "render", "enrol", "info", "poses", "track"):
-    if importlib.util.find_spec(f"vasa_cam.cli.{_name}") is not None:
-        app.command()(getattr(importlib.import_module(f"vasa_cam.cli.{_name}"), _name))
+for _command in (demo, enrol, info, poses, render, track):
+    app.command()(_command)
 
 
 def _fail(message: str) -> NoReturn:
