@@ -13,41 +13,56 @@ namespace vasa_cam::VASA_SIMD_NAMESPACE {
 #if defined(__AVX2__)
 namespace {
 
-// Eight pixels as 16-bit (R, G, B, 0): pixels 0, 1 | 4, 5 in `low` and 2, 3 | 6, 7 in `high`.
+// Eight pixels as pairs of 16-bit numbers, so that one multiply-and-add takes two channels and the
+// results are in the pixels' order.
 struct Pixels8 {
-  __m256i low;
-  __m256i high;
+  __m256i red_green;
+  __m256i blue;  // with zeros
+};
+
+struct Weights {
+  __m256i red_green;
+  __m256i blue;
 };
 
 struct Converter {
-  __m256i spread_low;   // byte shuffles from a packed pixel to 16-bit (R, G, B, 0)
-  __m256i spread_high;  //
-  __m256i luma;         // weights, repeated (R, G, B, 0)
-  __m256i blue;         //
-  __m256i red;          //
+  __m256i take_red_green;  // byte shuffles of four packed pixels in each half
+  __m256i take_blue;       //
+  Weights luma;
+  Weights blue;
+  Weights red;
   std::int64_t pixel_bytes;
 };
 
-__m256i spread_shuffle(int channels, int first) {
+// Spreads channels `first` and, if it is one, `second` of four pixels to 16 bits each.
+__m256i spread_shuffle(int channels, int first, int second) {
   alignas(32) std::int8_t indices[32];
   for (int byte = 0; byte < 32; ++byte) {
-    const int pixel = first + (byte % 16) / 8;
-    const int channel = (byte % 8) / 2;
-    const bool used = byte % 2 == 0 && channel < 3;
+    const int pixel = (byte % 16) / 4;
+    const int channel = byte % 4 < 2 ? first : second;
+    const bool used = byte % 2 == 0 && channel >= 0;
     indices[byte] = static_cast<std::int8_t>(used ? pixel * channels + channel : -1);
   }
   return _mm256_load_si256(reinterpret_cast<const __m256i*>(indices));
 }
 
-__m256i repeat_weights(const std::int16_t* w) {
-  return _mm256_setr_epi16(w[0], w[1], w[2], 0, w[0], w[1], w[2], 0, w[0], w[1], w[2], 0, w[0],
-                           w[1], w[2], 0);
+Weights repeat_weights(const std::int16_t* w) {
+  const auto pair = [](std::int16_t low, std::int16_t high) {
+    return _mm256_set1_epi32(
+        static_cast<int>(static_cast<std::uint32_t>(static_cast<std::uint16_t>(low)) |
+                         static_cast<std::uint32_t>(static_cast<std::uint16_t>(high)) << 16));
+  };
+  return {pair(w[0], w[1]), pair(w[2], 0)};
 }
 
 Converter make_converter(const PixelParams& p) {
-  return {spread_shuffle(p.source_channels, 0), spread_shuffle(p.source_channels, 2),
-          repeat_weights(p.matrix.luma),        repeat_weights(p.matrix.blue),
-          repeat_weights(p.matrix.red),         p.source_channels};
+  constexpr int nothing = -1;
+  return {spread_shuffle(p.source_channels, 0, 1),
+          spread_shuffle(p.source_channels, 2, nothing),
+          repeat_weights(p.matrix.luma),
+          repeat_weights(p.matrix.blue),
+          repeat_weights(p.matrix.red),
+          p.source_channels};
 }
 
 // Reads 16 bytes at pixel 0 and 16 at pixel 4: for RGB that is four bytes past pixel 7.
@@ -56,24 +71,24 @@ Pixels8 load_pixels(const Converter& c, const std::uint8_t* source) {
   const __m128i right =
       _mm_loadu_si128(reinterpret_cast<const __m128i*>(source + 4 * c.pixel_bytes));
   const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(left), right, 1);
-  return {_mm256_shuffle_epi8(both, c.spread_low), _mm256_shuffle_epi8(both, c.spread_high)};
+  return {_mm256_shuffle_epi8(both, c.take_red_green), _mm256_shuffle_epi8(both, c.take_blue)};
 }
 
 // Weighted sums, one 32-bit number a pixel: 0, 1, 2, 3 | 4, 5, 6, 7.
-__m256i weigh(const Pixels8& pixels, __m256i weights) {
-  return _mm256_hadd_epi32(_mm256_madd_epi16(pixels.low, weights),
-                           _mm256_madd_epi16(pixels.high, weights));
+__m256i weigh(const Pixels8& pixels, const Weights& weights) {
+  return _mm256_add_epi32(_mm256_madd_epi16(pixels.red_green, weights.red_green),
+                          _mm256_madd_epi16(pixels.blue, weights.blue));
 }
 
 __m256i luma8(const Converter& c, const Pixels8& pixels) {
-  const __m256i sum = _mm256_add_epi32(
-      weigh(pixels, c.luma), _mm256_set1_epi32((1 << (kLumaShift - 1)) + (16 << kLumaShift)));
-  return _mm256_srai_epi32(sum, kLumaShift);
+  const __m256i offset = _mm256_set1_epi32((1 << (kLumaShift - 1)) + (16 << kLumaShift));
+  return _mm256_srai_epi32(_mm256_add_epi32(weigh(pixels, c.luma), offset), kLumaShift);
 }
 
 // Four pairs of chroma: U of pixels 0-1 and 2-3, V of them | the same of pixels 4 to 7.
 __m256i chroma8(const Converter& c, const Pixels8& top, const Pixels8& bottom) {
-  const Pixels8 sum{_mm256_add_epi16(top.low, bottom.low), _mm256_add_epi16(top.high, bottom.high)};
+  const Pixels8 sum{_mm256_add_epi16(top.red_green, bottom.red_green),
+                    _mm256_add_epi16(top.blue, bottom.blue)};
   const __m256i pairs = _mm256_hadd_epi32(weigh(sum, c.blue), weigh(sum, c.red));
   const __m256i offset = _mm256_set1_epi32((1 << (kChromaShift - 1)) + (128 << kChromaShift));
   return _mm256_srai_epi32(_mm256_add_epi32(pairs, offset), kChromaShift);
@@ -119,8 +134,7 @@ std::int64_t convert_row_pair(const PixelParams& p, const Converter& c, const Ch
       const __m128i order = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
       const __m128i planes = _mm_shuffle_epi8(pairs, order);
       _mm_storel_epi64(reinterpret_cast<__m128i*>(blue + x / 2), planes);
-      _mm_storel_epi64(reinterpret_cast<__m128i*>(red + x / 2),
-                       _mm_unpackhi_epi64(planes, planes));
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(red + x / 2), _mm_unpackhi_epi64(planes, planes));
     }
   }
   return x;
