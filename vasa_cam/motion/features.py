@@ -1,9 +1,9 @@
 """Causal speech features: log-mel bands relative to a running loudness level.
 
-The same code runs in training and live. Feature frame j covers samples [160 j - 240, 160 j + 160), so
-it is complete the moment its hop has arrived; nothing ahead of it is used. The level that the bands
-are measured against is a slew-limited follower (it rises fast and falls slowly), which makes the
-features nearly independent of microphone gain without looking at the rest of the utterance.
+The same code runs in training and live. Feature frame j covers samples [160 j - 240, 160 j + 160),
+so it is complete the moment its hop has arrived; nothing ahead of it is used. The level that the
+bands are measured against is a slew-limited follower (it rises fast and falls slowly), which makes
+the features nearly independent of microphone gain without looking at the rest of the utterance.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _POWER_FLOOR = 1e-10
 class FeatureConfig:
     """What a feature frame is made of; stored in the header of every weight file.
 
-    sample_rate_hz, window, hop, fft: samples. low_hz, high_hz: the outer mel edges. level_*: decibels
-    relative to a full-scale sine; rise and fall are decibels a frame (10 ms). range_db: how far below the
-    level the features still see.
+    sample_rate_hz, window, hop, fft: samples. low_hz, high_hz: the outer mel edges. level_*:
+    decibels relative to a full-scale sine; rise and fall are decibels a frame (10 ms). range_db:
+    how far below the level the features still see.
     """
 
     sample_rate_hz: int = 16000
@@ -45,26 +45,28 @@ class FeatureConfig:
 DEFAULT_FEATURES = FeatureConfig()
 
 
+def hz_to_mel(hz: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The HTK mel scale."""
+    return np.asarray(2595.0 * np.log10(1.0 + np.asarray(hz, np.float64) / 700.0))
+
+
 @lru_cache(maxsize=4)
 def mel_matrix(config: FeatureConfig = DEFAULT_FEATURES) -> Floats:
     """Triangular mel filters (HTK mel scale, peak 1), float32 [fft / 2 + 1, bands]."""
 
-    def mel(hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return np.asarray(2595.0 * np.log10(1.0 + hz / 700.0))
-
-    low, high = mel(np.array([config.low_hz, config.high_hz]))
+    low, high = hz_to_mel([config.low_hz, config.high_hz])
     edges = np.linspace(low, high, config.bands + 2)
-    bins = mel(np.arange(config.fft // 2 + 1) * (config.sample_rate_hz / config.fft))[:, None]
+    bins = hz_to_mel(np.arange(config.fft // 2 + 1) * (config.sample_rate_hz / config.fft))[:, None]
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    return np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
+    return np.asarray(np.maximum(0.0, np.minimum(rising, falling)), np.float32)
 
 
 @lru_cache(maxsize=4)
 def _window(config: FeatureConfig) -> Floats:
     hann = np.hanning(config.window + 1)[:-1]
     # A full-scale sine then gives 0 dB in its band.
-    return (hann * 2.0 / hann.sum()).astype(np.float32)
+    return np.asarray(hann * 2.0 / hann.sum(), np.float32)
 
 
 def mel_power(samples: Floats, config: FeatureConfig = DEFAULT_FEATURES) -> Floats:
@@ -104,12 +106,22 @@ def relative_bands(
     """Bands in dB against the level, mapped to -1 (range_db below the level or quieter) .. +1."""
     half = 0.5 * config.range_db
     relative = (bands_db - levels_db[..., None] + config.range_db) / half - 1.0
-    return np.clip(relative, -1.0, 1.5).astype(np.float32)
+    return np.asarray(np.clip(relative, -1.0, 1.5), np.float32)
+
+
+def loudness(rows: Floats, config: FeatureConfig = DEFAULT_FEATURES) -> Floats:
+    """How loud feature frames are against the running level: 0 (range_db below) .. 1 (at it).
+
+    rows: float32 [frames, bands], output of FeatureStream. Returns float32 [frames].
+    """
+    bands_db = (rows + 1.0) * (0.5 * config.range_db) - config.range_db
+    total_db = decibels((10.0 ** (bands_db / 10.0)).sum(axis=1))
+    return np.asarray(np.clip(1.0 + total_db / config.range_db, 0.0, 1.0), np.float32)
 
 
 def decibels(power: npt.NDArray[np.floating]) -> Floats:
     """10 log10(power), floored at -100 dB."""
-    return (10.0 * np.log10(np.maximum(power, _POWER_FLOOR))).astype(np.float32)
+    return np.asarray(10.0 * np.log10(np.maximum(power, _POWER_FLOOR)), np.float32)
 
 
 def loud_level_db(samples: Floats, config: FeatureConfig = DEFAULT_FEATURES) -> float:
@@ -127,8 +139,8 @@ def loud_level_db(samples: Floats, config: FeatureConfig = DEFAULT_FEATURES) -> 
 class FeatureStream:
     """Feeds audio in blocks of any size, gives feature frames; the blocking changes nothing.
 
-    push(samples float32 [n], 16 kHz mono) -> float32 [frames, bands]. level_db: where the level follower
-    starts, dB (FeatureConfig.level_start_db when None).
+    push(samples float32 [n], 16 kHz mono) -> float32 [frames, bands]. level_db: where the level
+    follower starts, dB (FeatureConfig.level_start_db when None).
     """
 
     def __init__(
@@ -144,14 +156,12 @@ class FeatureStream:
         self._pending = np.concatenate([self._pending, np.asarray(samples, np.float32)])
         power = mel_power(self._pending, config)
         self._pending = self._pending[len(power) * config.hop :]
-        levels, self.level_db = follow_level(
-            decibels(power.sum(axis=1)), self.level_db, config
-        )
+        levels, self.level_db = follow_level(decibels(power.sum(axis=1)), self.level_db, config)
         return relative_bands(decibels(power), levels, config)
 
 
 def features(
     audio: Floats, config: FeatureConfig = DEFAULT_FEATURES, level_db: float | None = None
 ) -> Floats:
-    """Features of a whole recording, float32 [n // hop, bands]; equals FeatureStream in any blocks."""
+    """Features of a whole recording, float32 [n // hop, bands]; FeatureStream gives the same."""
     return FeatureStream(config, level_db).push(audio)

@@ -1,9 +1,10 @@
 """Audio to lips: a small causal convolutional network in NumPy, without torch.
 
-Frame k (at 0.04 k seconds) is computed from features that end 60 ms later, so the look-ahead is 60 ms.
-The network gives 16 controls (a paired coefficient gets one value on both sides) and three probabilities:
-lips sealed (m b p), lower lip under the teeth (f v), speech. The probabilities sharpen what a regression
-blurs: `shape_lips` closes the lips by mouthClose exactly as far as they stand open.
+Frame k (at 0.04 k seconds) is computed from features that end 60 ms later, so the look-ahead is 60
+ms. The network gives 16 controls (a paired coefficient gets one value on both sides) and three
+probabilities: lips sealed (m b p), lower lip under the teeth (f v), speech. The probabilities
+sharpen what a regression blurs: `shape_lips` closes the lips by mouthClose exactly as far as they
+stand open.
 
 Weights: safetensors, written by `python -m vasa_cam.training.train_lips`.
 """
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from safetensors import safe_open
 
 from vasa_cam.errors import InputError
-from vasa_cam.motion.features import FeatureConfig, FeatureStream
+from vasa_cam.motion.features import FeatureConfig, FeatureStream, loudness
 from vasa_cam.motion.space import COEFFICIENTS, INDEX
 
 Floats = npt.NDArray[np.float32]
@@ -70,8 +71,9 @@ def controls_to_coefficients(controls: Floats) -> Floats:
 class LipStyle:
     """How the trained speaker's lips are turned into the portrait's.
 
-    range: gain of everything that opens the mouth. rounding: gain of pucker and funnel. smile: added to
-    mouthSmile, 0..1. seal, tuck: how strongly the /m b p/ and /f v/ probabilities act, 0..1.
+    range: gain of everything that opens the mouth. rounding: gain of pucker and funnel. smile:
+    added to mouthSmile, 0..1. seal, tuck: how strongly the /m b p/ and /f v/ probabilities act,
+    0..1.
     """
 
     range: float = 1.0
@@ -103,7 +105,7 @@ def close_lips(controls: Floats, amount: Floats, opening: Floats) -> Floats:
         closed[:, CONTROL[name]] *= keep
     gap = np.maximum(0.0, closed @ opening)
     closed[:, CONTROL["mouthClose"]] += amount * gap / -opening[CONTROL["mouthClose"]]
-    return np.clip(closed, 0.0, 1.0)
+    return np.asarray(np.clip(closed, 0.0, 1.0), np.float32)
 
 
 def shape_lips(
@@ -111,8 +113,8 @@ def shape_lips(
 ) -> Floats:
     """Style and sharpen raw network output.
 
-    controls: float32 [T, 16]. probabilities: float32 [T, 3], seal, tuck, speech. opening: float32 [16].
-    Returns float32 [T, 16] in 0..1.
+    controls: float32 [T, 16]. probabilities: float32 [T, 3], seal, tuck, speech. opening: float32
+    [16]. Returns float32 [T, 16] in 0..1.
     """
     shaped = controls.copy()
     shaped[:, [CONTROL[name] for name in _OPENERS]] *= style.range
@@ -257,17 +259,22 @@ def load_lip_network(path: Path) -> LipNetwork:
 @cache
 def packaged_network() -> LipNetwork:
     """The weights that ship with the package, loaded once."""
-    place = resources.files("vasa_cam").joinpath("motion", "weights", WEIGHTS_FILE)
+    place = resources.files("vasa_cam") / "motion" / "weights" / WEIGHTS_FILE
     with resources.as_file(place) as path:
         return load_lip_network(path)
 
 
 @dataclass(frozen=True)
 class LipFrames:
-    """Network output. controls: float32 [T, 16] (raw). probabilities: float32 [T, 3]."""
+    """Network output and what else the motion needs to know about the sound.
+
+    controls: float32 [T, 16], raw. probabilities: float32 [T, 3]: sealed, tucked, speech. loudness:
+    float32 [T], 0..1 against the running level, mean over the frame's 40 ms.
+    """
 
     controls: Floats
     probabilities: Floats
+    loudness: Floats
 
 
 class LipStream:
@@ -293,12 +300,14 @@ class LipStream:
         count = max(0, (len(self._rows) - needed) // FEATURES_A_FRAME + 1)
         if count == 0:
             empty = np.zeros((0, len(CONTROLS) + 3), np.float32)
-            return LipFrames(empty[:, : len(CONTROLS)], empty[:, len(CONTROLS) :])
+            return LipFrames(empty[:, : len(CONTROLS)], empty[:, len(CONTROLS) :], empty[:, 0])
         hidden = self._network.open_front(self._rows, count)
+        current = self._rows[FEATURES_BEHIND:][: FEATURES_A_FRAME * count]
+        loud = loudness(current, self._network.features).reshape(count, -1).mean(axis=1)
         self._rows = self._rows[FEATURES_A_FRAME * count :]
         for index, block in enumerate(self._network.blocks):
             hidden = self._run_block(index, block, hidden)
-        return LipFrames(*self._network.outputs(hidden))
+        return LipFrames(*self._network.outputs(hidden), loud)
 
     def _run_block(self, index: int, block: Block, hidden: Floats) -> Floats:
         normal = _normalise(hidden, block.norm_weight, block.norm_bias)
@@ -317,7 +326,7 @@ def lip_frames(
     tail = np.zeros(count * SAMPLES_A_FRAME + 960 - len(audio), np.float32)
     stream = LipStream(network or packaged_network(), level_db)
     frames = stream.push(np.concatenate([np.asarray(audio, np.float32), tail]))
-    return LipFrames(frames.controls[:count], frames.probabilities[:count])
+    return LipFrames(frames.controls[:count], frames.probabilities[:count], frames.loudness[:count])
 
 
 def restyled(style: LipStyle, amount: float) -> LipStyle:

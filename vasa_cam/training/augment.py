@@ -1,7 +1,7 @@
 """Augmentation of log-mel features: the microphone, the room and the voice of somebody else.
 
-Everything works on mel band powers [T, bands] (100 frames a second), before the loudness follower, so
-one cached analysis serves many variants: vocal-tract length, spectral tilt and band limits, room
+Everything works on mel band powers [T, bands] (100 frames a second), before the loudness follower,
+so one cached analysis serves many variants: vocal-tract length, spectral tilt and band limits, room
 reverberation (an exponential tail of band power), background noise and gain.
 """
 
@@ -17,6 +17,7 @@ from vasa_cam.motion.features import (
     FeatureConfig,
     decibels,
     follow_level,
+    hz_to_mel,
     relative_bands,
 )
 
@@ -41,21 +42,19 @@ MILD = Augmentation()
 NONE = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-def _mel(hz: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    return np.asarray(2595.0 * np.log10(1.0 + np.asarray(hz) / 700.0))
-
-
 def warp_bands(power: Floats, factor: float) -> Floats:
     """Move spectral shapes up (factor > 1) or down the mel axis, as a shorter vocal tract does."""
     bands = power.shape[1]
-    low_mel, high_mel = (_mel(hz) for hz in (DEFAULT_FEATURES.low_hz, DEFAULT_FEATURES.high_hz))
+    low_mel, high_mel = (
+        hz_to_mel(hz) for hz in (DEFAULT_FEATURES.low_hz, DEFAULT_FEATURES.high_hz)
+    )
     mel = np.linspace(low_mel, high_mel, bands + 2)[1:-1]
-    source = _mel(700.0 * (10.0 ** (mel / 2595.0) - 1.0) / factor)
+    source = hz_to_mel(700.0 * (10.0 ** (mel / 2595.0) - 1.0) / factor)
     at = np.clip(np.interp(source, mel, np.arange(bands)), 0, bands - 1.001)
     low = at.astype(np.int64)
     part = (at - low).astype(np.float32)
     log = np.log(power + 1e-10)
-    return np.exp(log[:, low] * (1.0 - part) + log[:, low + 1] * part)
+    return np.asarray(np.exp(log[:, low] * (1.0 - part) + log[:, low + 1] * part), np.float32)
 
 
 def reverberate(power: Floats, decay_s: float, wet: float) -> Floats:
@@ -66,7 +65,7 @@ def reverberate(power: Floats, decay_s: float, wet: float) -> Floats:
     for index, row in enumerate(power):
         state = keep * state + row
         tail[index] = state
-    return power + wet * (1.0 - keep) * tail
+    return np.asarray(power + wet * (1.0 - keep) * tail, np.float32)
 
 
 def noise_power(rng: np.random.Generator, frames: int, bands: int) -> Floats:
@@ -78,7 +77,7 @@ def noise_power(rng: np.random.Generator, frames: int, bands: int) -> Floats:
     knots = np.arange(0, frames + 25, 25)
     slow = np.interp(np.arange(frames), knots, rng.normal(0.0, 2.5, len(knots)))
     power = shape * ripple * (10.0 ** (slow / 10.0))[:, None]
-    return (power / power.sum(axis=1).mean()).astype(np.float32)
+    return np.asarray(power / power.sum(axis=1).mean(), np.float32)
 
 
 def normalised(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from vasa_cam.motion.features import loud_level_db
 from vasa_cam.motion.lips import (
+    DEFAULT_STYLE,
     LipFrames,
     LipNetwork,
     LipStyle,
@@ -42,11 +43,11 @@ def shaped_movement(frames: LipFrames, network: LipNetwork, style: LipStyle) -> 
     return predicted_movement(shaped)
 
 
-def openings(audio: Floats, network: LipNetwork, style: LipStyle = LipStyle()) -> Floats:
+def openings(audio: Floats, network: LipNetwork, style: LipStyle = DEFAULT_STYLE) -> Floats:
     """Lip opening per frame, inter-ocular distances, through the linear shapes, float32 [T]."""
     frames = lip_frames(audio, network, loud_level_db(audio))
     movement = shaped_movement(frames, network, style)
-    return np.maximum(0.0, movement[:, 15, 1] - movement[:, 5, 1])
+    return np.asarray(np.maximum(0.0, movement[:, 15, 1] - movement[:, 5, 1]), np.float32)
 
 
 def best_correlation(predicted: Floats, real: Floats) -> float:
@@ -80,7 +81,7 @@ def closures(clip: TalkClip, gap: Floats) -> list[tuple[int, int]]:
 def talk_figures(clips: list[TalkClip], network: LipNetwork) -> dict[str, float]:
     """Correlation, closure recall and chance level on tracked clips."""
     rest_width = float(width(closed_rest(clips)))
-    style = LipStyle()
+    style = DEFAULT_STYLE
     predicted, real, widths, real_widths = [], [], [], []
     hit, total, silent, false_closed, vowel_frames = 0, 0, [], 0, 0
     for clip in clips:
@@ -167,7 +168,10 @@ def wild_figures(clips: list[TalkClip], network: LipNetwork) -> dict[str, float]
         gap = openings(clip.audio, network)
         count = min(len(gap), len(clip.landmarks))
         scores.append(best_correlation(gap[:count], aperture(clip.landmarks[:count, :20])))
-    return {"aperture_r_median": float(np.median(scores)), "aperture_r_mean": float(np.mean(scores))}
+    return {
+        "aperture_r_median": float(np.median(scores)),
+        "aperture_r_mean": float(np.mean(scores)),
+    }
 
 
 def all_figures(

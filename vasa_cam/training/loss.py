@@ -31,7 +31,7 @@ class LipLoss:
     def targets(
         self, samples: list[Sample], starts: list[int], crop: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Crops of controls, movement, events and frame weights, each [B, crop, ...], zero padded."""
+        """Zero-padded crops [B, crop, ...] of controls, movement, events and frame weights."""
 
         def padded(rows: np.ndarray, start: int) -> np.ndarray:
             part = rows[start : start + crop]

@@ -95,14 +95,14 @@ ESPEAK_TO_ARPABET: Final[dict[str, str]] = {
     "@": "AH", "@2": "AH", "@5": "AH", "3": "ER", "3:": "ER", "@L": "AH L", "a": "AE", "aa": "AE",
     "a#": "AH", "A:": "AA", "A@": "AA R", "A": "AA", "E": "EH", "E2": "EH", "e@": "EH R", "e": "EH",
     "I": "IH", "I2": "IH", "I#": "IH", "i": "IY", "i:": "IY", "i@": "IH AH", "i@3": "IH R",
-    "0": "AA", "0#": "AA", "02": "AO", "O": "AO", "O:": "AO", "O@": "AO R", "o@": "AO R",
-    "O2": "AO", "o:": "OW", "V": "AH", "U": "UH", "U@": "UH R", "u:": "UW", "u": "UW", "aI": "AY",
-    "eI": "EY", "OI": "OY", "aU": "AW", "oU": "OW", "aI@": "AY AH", "aI3": "AY ER", "aU@": "AW AH",
-    "b": "B", "d": "D", "f": "F", "g": "G", "h": "HH", "j": "Y", "k": "K", "l": "L", "m": "M",
-    "n": "N", "N": "NG", "p": "P", "r": "R", "r-": "R", "s": "S", "S": "SH", "t": "T", "T": "TH",
-    "D": "DH", "v": "V", "w": "W", "z": "Z", "Z": "ZH", "tS": "CH", "dZ": "JH", "t#": "D",
-    "t2": "T", "?": "SIL", "l-": "L", "n-": "N", "m-": "M", "_": "SIL", "_:": "SIL", "_!": "SIL",
-    "_|": "SIL", "_^_": "SIL", ";": "Y", "w#": "W", "z#": "Z", "x": "K", "@-": "AH", "D#": "DH", "T2": "TH",
+    "0": "AA", "0#": "AA", "02": "AO", "O": "AO", "O:": "AO", "O@": "AO R", "o@": "AO R", "O2": "AO",
+    "o:": "OW", "V": "AH", "U": "UH", "U@": "UH R", "u:": "UW", "u": "UW", "aI": "AY", "eI": "EY",
+    "OI": "OY", "aU": "AW", "oU": "OW", "aI@": "AY AH", "aI3": "AY ER", "aU@": "AW AH", "b": "B",
+    "d": "D", "f": "F", "g": "G", "h": "HH", "j": "Y", "k": "K", "l": "L", "m": "M", "n": "N",
+    "N": "NG",    "p": "P", "r": "R", "r-": "R", "s": "S", "S": "SH", "t": "T", "T": "TH", "D": "DH", "v": "V",
+    "w": "W", "z": "Z", "Z": "ZH", "tS": "CH", "dZ": "JH", "t#": "D", "t2": "T", "?": "SIL",
+    "l-": "L", "n-": "N", "m-": "M", "_": "SIL", "_:": "SIL", "_!": "SIL", "_|": "SIL",
+    "_^_": "SIL", ";": "Y", "w#": "W", "z#": "Z", "x": "K", "@-": "AH", "D#": "DH", "T2": "TH",
 }  # fmt: skip
 """espeak-ng's English phoneme names -> one or two ARPAbet symbols."""
 

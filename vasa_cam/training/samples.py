@@ -41,7 +41,7 @@ class Sample:
 
 
 def analysed(audio: Floats, frames: int) -> Floats:
-    """Mel powers that `frames` lip frames need, float32 [4 frames + 2, bands]; padded with silence."""
+    """Mel powers for `frames` lip frames, float32 [4 frames + 2, bands]; padded with silence."""
     config = DEFAULT_FEATURES
     before = np.zeros(config.window - config.hop, np.float32)
     total = len(before) + (4 * frames + 2) * config.hop
@@ -87,7 +87,9 @@ def talk_sample(clip: TalkClip, rest: Floats, factor: float = 1.0) -> Sample:
     gap = aperture(clip.landmarks[:, :20])
     audio, phones = clip.audio, clip.phones or []
     if factor != 1.0:
-        audio = np.asarray(soxr.resample(audio, SAMPLE_RATE_HZ * factor, SAMPLE_RATE_HZ), np.float32)
+        audio = np.asarray(
+            soxr.resample(audio, SAMPLE_RATE_HZ * factor, SAMPLE_RATE_HZ), np.float32
+        )
         phones = _faster(phones, factor)
         movement, controls, gap = (_resampled_rows(x, factor) for x in (movement, controls, gap))
     frames = len(controls)
@@ -98,9 +100,7 @@ def talk_sample(clip: TalkClip, rest: Floats, factor: float = 1.0) -> Sample:
     return Sample(analysed(audio, frames), controls, movement.reshape(frames, -1), events)
 
 
-def labelled_sample(
-    audio: Floats, phones: list[Phone], controls: Floats, trust: float
-) -> Sample:
+def labelled_sample(audio: Floats, phones: list[Phone], controls: Floats, trust: float) -> Sample:
     """A voice without a face: controls float32 [T, 16] come from the phone-to-lips teacher."""
     frames = len(controls)
     movement = predicted_movement(controls).reshape(frames, -1)

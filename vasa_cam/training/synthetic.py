@@ -38,8 +38,10 @@ _PHONEME_EVENTS = 1
 _UTF8 = 1
 
 
-def flite_say(text: str, voice: str, stretch: float = 1.0, pitch_hz: float | None = None) -> Utterance:
-    """Speak text with flite; stretch > 1 is slower. pitch_hz: mean pitch (None: the voice's own)."""
+def flite_say(
+    text: str, voice: str, stretch: float = 1.0, pitch_hz: float | None = None
+) -> Utterance:
+    """Speak text with flite; stretch > 1 is slower. pitch_hz: mean pitch (None: its own)."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "speech.wav"
         command = ["flite", "-voice", voice, "--setf", f"duration_stretch={stretch}", "-psdur"]
@@ -127,7 +129,7 @@ class Espeak:
         return 0
 
     def say(self, text: str, voice: str, words_a_minute: int = 165, pitch: int = 50) -> Utterance:
-        """Speak text; pitch 0..99 as espeak-ng's -p. Raises KeyError on a phoneme not in the table."""
+        """Speak text; pitch 0..99 as espeak-ng's -p. KeyError on a phoneme not in the table."""
         self._samples.clear()
         self._events.clear()
         self._library.espeak_SetVoiceByName(voice.encode())

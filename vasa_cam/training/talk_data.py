@@ -26,9 +26,9 @@ SAMPLE_RATE_HZ = 16000
 class TalkClip:
     """One recording with its face track at 25 Hz.
 
-    audio: float32 [640 T] at 16 kHz. landmarks: float32 [T, 60, 3] in inter-ocular distances, our axes
-    (y down, z away). scores: float32 [T, 52] tracker scores. pose: float32 [T, 6], our axes (radians,
-    inter-ocular distances). phones: None where no alignment exists.
+    audio: float32 [640 T] at 16 kHz. landmarks: float32 [T, 60, 3] in inter-ocular distances, our
+    axes (y down, z away). scores: float32 [T, 52] tracker scores. pose: float32 [T, 6], our axes
+    (radians, inter-ocular distances). phones: None where no alignment exists.
     """
 
     name: str

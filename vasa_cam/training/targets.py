@@ -1,8 +1,8 @@
 """Lip targets: the lower-face coefficients whose shapes explain tracked lip and jaw landmarks.
 
-The two sides share one value (a portrait should not inherit one speaker's asymmetry), so 16 controls
-stand for 27 coefficients. The fit is least squares through the face model's linear shapes, with
-0 <= value <= 1 and a small quadratic cost that keeps rarely needed shapes at rest.
+The two sides share one value (a portrait should not inherit one speaker's asymmetry), so 16
+controls stand for 25 coefficients. The fit is least squares through the face model's linear
+shapes, with 0 <= value <= 1 and a small quadratic cost that keeps rarely needed shapes at rest.
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ TRACKED_VERTICES = (
 )
 """Mesh indices of LIP_JAW, in its order."""
 
-_MIRROR = np.array(
-    [TRACKED_VERTICES.index(v) for v in (
-        *(308, 415, 310, 311, 312, 13, 82, 81, 80, 191, 78, 95, 88, 178, 87, 14, 317, 402, 318, 324),
-        *(291, 409, 270, 269, 267, 0, 37, 39, 40, 185, 61, 146, 91, 181, 84, 17, 314, 405, 321, 375),
-        *(397, 379, 400, 152, 176, 150, 172, 199),
-    )]
-)  # fmt: skip
+_MIRRORED_VERTICES = (
+    *(308, 415, 310, 311, 312, 13, 82, 81, 80, 191, 78, 95, 88, 178, 87, 14, 317, 402, 318, 324),
+    *(291, 409, 270, 269, 267, 0, 37, 39, 40, 185, 61, 146, 91, 181, 84, 17, 314, 405, 321, 375),
+    *(397, 379, 400, 152, 176, 150, 172, 199),
+)
+_MIRROR = np.array([TRACKED_VERTICES.index(vertex) for vertex in _MIRRORED_VERTICES])
 
 # How much a control costs against the squared landmark error; the jaw is almost free.
 _COST = {"jawOpen": 0.002, "mouthClose": 0.01, "mouthPucker": 0.006, "mouthFunnel": 0.01,
@@ -72,7 +71,7 @@ def width(points: Floats) -> Floats:
 
 
 def closed_rest(clips: list[TalkClip]) -> Floats:
-    """The speaker's face with closed lips, float32 [48, 3]: the median over closed silent frames."""
+    """The speaker's face with closed lips, float32 [48, 3]: median over closed silent frames."""
     frames = []
     for clip in clips:
         points = clip.landmarks[:, LIP_JAW]
@@ -87,8 +86,8 @@ def closed_rest(clips: list[TalkClip]) -> Floats:
 def clip_movement(clip: TalkClip, rest: Floats) -> Floats:
     """Landmark movement from the closed mouth, mirrored and averaged, float32 [T, 48, 3].
 
-    The clip's own offset against the speaker's rest (the head frame moves a little from clip to clip)
-    is taken from the upper lip's outer ring and corners' median height and removed.
+    The clip's own offset against the speaker's rest (the head frame moves a little from clip to
+    clip) is the median over its closed frames; most of it is removed.
     """
     points = clip.landmarks[:, LIP_JAW]
     still = aperture(points) < _CLOSED_IOD

@@ -1,7 +1,7 @@
-"""The phone-to-lips teacher: from phones with times to lip controls, learnt on the tracked speaker.
+"""The phone-to-lips teacher: phones with times to lip controls, learnt on the tracked speaker.
 
-It sees the future and exact phones, so it gives lip targets for voices that nobody filmed: synthetic
-speech and recordings with aligned phones.
+It sees the future and exact phones, so it gives lip targets for voices that nobody filmed:
+synthetic speech and recordings with aligned phones.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class PhoneTeacher(nn.Module):
 
 def phone_rows(phones: list[Phone], frames: int) -> Floats:
     """Gestures around every frame, float32 [frames, 4 x 14]."""
-    steps = (np.arange(frames * _STEPS_A_FRAME) - 1.5) / (RATE_HZ * _STEPS_A_FRAME)
+    count = frames * _STEPS_A_FRAME
+    steps = (np.arange(count, dtype=np.float64) - 1.5) / (RATE_HZ * _STEPS_A_FRAME)
     return gesture_track(phones, steps).reshape(frames, -1)
 
 
@@ -76,7 +77,8 @@ def train_teacher(
         loss.backward()
         optimiser.step()
         schedule.step()
-    return teacher.eval()
+    teacher.eval()
+    return teacher
 
 
 def taught_controls(teacher: PhoneTeacher, phones: list[Phone], frames: int) -> Floats:

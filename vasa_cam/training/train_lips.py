@@ -1,10 +1,10 @@
 """Train the lip network.
 
-Command: python -m vasa_cam.training.train_lips --talk DIR --speech DIR -o lips.safetensors [--steps N]
+Command: python -m vasa_cam.training.train_lips --talk DIR --speech DIR -o FILE [--steps N]
 
 1. Lip targets of the tracked speaker: coefficients fitted to landmarks (targets.py).
-2. A phone-to-lips teacher learns from them; it gives targets for recordings with aligned phones and for
-   synthetic voices (flite, espeak-ng), and for sound without speech the lips rest.
+2. A phone-to-lips teacher learns from them; it gives targets for recordings with aligned phones and
+   for synthetic voices (flite, espeak-ng), and for sound without speech the lips rest.
 3. The causal network learns all of it, with augmentation; an average of its weights is saved.
 """
 
@@ -143,19 +143,26 @@ def exported(module: LipModule, **info: Any) -> LipNetwork:
 
 
 def save_weights(path: Path, module: LipModule, info: dict[str, Any]) -> None:
-    """Write a weight file in one piece."""
+    """Write a weight file in one piece; weights are stored as float16."""
     metadata = {
         "format": WEIGHTS_FORMAT,
         "version": WEIGHTS_VERSION,
         "info": json.dumps(info, sort_keys=True),
     }
     temporary = path.with_name(f".{path.name}.new")
-    temporary.write_bytes(save(tensors_of(module), metadata))
+    tensors = {
+        name: array.astype(np.float32 if name == "opening" else np.float16)
+        for name, array in tensors_of(module).items()
+    }
+    temporary.write_bytes(save(tensors, metadata))
     os.replace(temporary, path)
 
 
 def train(
-    config: TrainConfig, groups: list[list[Sample]], log: Log, checkpoint: Callable[[LipModule], None]
+    config: TrainConfig,
+    groups: list[list[Sample]],
+    log: Log,
+    checkpoint: Callable[[LipModule], None],
 ) -> LipModule:
     """Run the optimisation; returns the weight-averaged module."""
     rng = np.random.default_rng(config.seed + 1)
@@ -186,8 +193,10 @@ def train(
         if (step + 1) % 100 == 0:
             log(f"step {step + 1} loss {np.mean(losses[-100:]):.4f}")
         if (step + 1) % 600 == 0 and step + 1 < config.steps:
-            checkpoint(average.eval())
-    return average.eval()
+            average.eval()
+            checkpoint(average)
+    average.eval()
+    return average
 
 
 def main() -> None:
