@@ -57,6 +57,8 @@ VASA_HD Float4 cross(Float4 a, Float4 b) {
 
 #endif
 
+static_assert(sizeof(Float4) == 16 && alignof(Float4) == 16, "host and device share arrays of it");
+
 // Of the first three.
 VASA_HD float dot3(Float4 a, Float4 b) {
   const Float4 product = a * b;

@@ -1,5 +1,7 @@
 // CUDA twin: a thread for each coarse vertex, dense vertex or triangle. Sums run in the same order
 // as on the CPU (gathered by vertex, no atomics), so a frame is the same every time.
+#include <algorithm>
+
 #include "common/cuda_check.cuh"
 #include "expression/expression_math.h"
 
@@ -10,6 +12,28 @@ constexpr int kThreads = 128;
 
 __device__ std::int64_t global_index() {
   return static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+
+// Weights from the CPU travel as arguments of a launch, which copies them at once: the caller may
+// change its array right after, even if it lies in pinned memory.
+constexpr int kWeightsPerLaunch = 256;
+struct HostWeights {
+  float value[kWeightsPerLaunch];
+};
+
+__global__ void weight_kernel(HostWeights weights, float* target, int count) {
+  const int index = static_cast<int>(threadIdx.x);
+  if (index < count) target[index] = weights.value[index];
+}
+
+void upload_weights(const float* weights, std::int64_t count, float* target, cudaStream_t stream) {
+  for (std::int64_t first = 0; first < count; first += kWeightsPerLaunch) {
+    HostWeights packet{};
+    const auto size = static_cast<int>(std::min<std::int64_t>(kWeightsPerLaunch, count - first));
+    std::copy(weights + first, weights + first + size, packet.value);
+    weight_kernel<<<1, kWeightsPerLaunch, 0, stream>>>(packet, target + first, size);
+    VASA_CUDA_CHECK(cudaGetLastError());
+  }
 }
 
 __global__ void coarse_kernel(ExpressionData m, const float* weights) {
@@ -67,10 +91,8 @@ void launch_expression(const ExpressionData& m, const ExpressionPose& pose, int 
                        const float* weights, bool weights_on_host, void* stream) {
   const CudaDeviceGuard guard(device_id);
   auto* cuda_stream = static_cast<cudaStream_t>(stream);
-  if (weights_on_host && m.size.shapes > 0) {
-    // From pageable memory the copy is staged before the call returns, so the caller may reuse it.
-    VASA_CUDA_CHECK(cudaMemcpyAsync(m.weights, weights, m.size.shapes * sizeof(float),
-                                    cudaMemcpyHostToDevice, cuda_stream));
+  if (weights_on_host) {
+    upload_weights(weights, m.size.shapes, m.weights, cuda_stream);
     weights = m.weights;
   }
   if (m.size.coarse > 0) {
