@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ class FaceModel:
     lip_*, *_lid_* i32 [n] dense boundary chains, image-left to image-right, shared corners
     included, equally long above and below; right is the subject's right. oval i32: outer border.
     contact_pairs i32 [P, 2], contact_entries i32 [E, 2], contact_weights f32 [E]: see
-    ops.expression. jaw_hinge f32 [3] and jaw_angle f32 [1] (rad): the rotation nearest to jawOpen.
+    ops.expression.
     """
 
     vertices: Floats
@@ -50,8 +51,6 @@ class FaceModel:
     contact_pairs: Ints
     contact_entries: Ints
     contact_weights: Floats
-    jaw_hinge: Floats
-    jaw_angle: Floats
 
     @property
     def dense_count(self) -> int:
@@ -69,8 +68,8 @@ class FaceModel:
 @cache
 def load_face_model() -> FaceModel:
     """The packaged face model, loaded once; its arrays are read-only and shared."""
-    tensors = load(resources.files("vasa_cam").joinpath("assets", ASSET).read_bytes())
-    arrays = {}
+    tensors = load((resources.files("vasa_cam") / "assets" / ASSET).read_bytes())
+    arrays: dict[str, Any] = {}
     for field in fields(FaceModel):
         value = tensors[field.name]
         wide = value.astype(np.float32) if value.dtype == np.float16 else value.copy()

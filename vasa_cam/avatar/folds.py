@@ -90,7 +90,8 @@ def _smooth_path(points: Array) -> Array:
     t = (at - i)[:, None]
     p0, p1, p2, p3 = (padded[i + k] for k in range(4))
     return np.asarray(
-        p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0)))
+        p1
+        + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0)))
     )
 
 
@@ -124,7 +125,7 @@ def _draw_line(
 
 
 def _signed_distance(pixels: Array, path: Array) -> tuple[Array, Array]:
-    """Distance of pixels [h, w, 2] from the path, positive to its right, and place along it 0..1."""
+    """Distance of pixels [h, w, 2] to a path, positive to its right; place along it 0..1."""
     best = np.full(pixels.shape[:2], np.inf)
     signed = np.zeros_like(best)
     place = np.zeros_like(best)

@@ -22,7 +22,9 @@ RIDGE = 1e-6
 class HandleField:
     """Solves fields on one mesh. vertices: [V, 3] cm; triangles: i32 [T, 3] of the cut mesh."""
 
-    def __init__(self, vertices: npt.NDArray[np.floating], triangles: npt.NDArray[np.int32]) -> None:
+    def __init__(
+        self, vertices: npt.NDArray[np.floating], triangles: npt.NDArray[np.int32]
+    ) -> None:
         count = len(vertices)
         weight = np.zeros((count, count))
         a = triangles[:, [0, 1, 2]].ravel()

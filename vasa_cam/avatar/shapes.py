@@ -63,9 +63,7 @@ _LIP_HEIGHT_SHAPES: Final = (
 )
 
 
-def personal_shapes(
-    model: FaceModel, rest_cm: Floats, closed_mouth: bool
-) -> tuple[Floats, Floats]:
+def personal_shapes(model: FaceModel, rest_cm: Floats, closed_mouth: bool) -> tuple[Floats, Floats]:
     """Offsets [53, 468, 3] in cm and fold weights [53, 468] of one person; both float32.
 
     rest_cm: [468, 3] the person's landmarks in the head frame (cm, our axes) as photographed.
@@ -100,6 +98,7 @@ def smile_amount(canonical: Array, rest: Array) -> float:
     canonical, rest: [468, 3] cm. Heights are taken against the upper lip, which a dropped jaw
     leaves in place.
     """
+
     def measures(face: Array) -> tuple[float, float]:
         right, left = face[list(MOUTH_CORNERS)]
         drop = (right[1] + left[1]) / 2 - face[UPPER_LIP_RINGS[0][5], 1]
@@ -124,7 +123,7 @@ def _rest_correction(field: HandleField, offsets: Array, rest: Array, smile: flo
     share = max(0.0, gap - GAP_WITHOUT_JAW_CM) * 0.5 / jaw_gap
     smiles = offsets[INDEX["mouthSmileLeft"]] + offsets[INDEX["mouthSmileRight"]]
     correction = -UNSMILE * smile * smiles - share * jaw
-    return correction + _closing(field, rest + correction)
+    return np.asarray(correction + _closing(field, rest + correction))
 
 
 def _closing(field: HandleField, face: Array) -> Array:

@@ -63,7 +63,9 @@ _COSTLY: Final = {
     "mouthShrugLower": 3.0,
     "mouthShrugUpper": 10.0,
     "mouthRollUpper": 3.0,
-    "mouthFunnel": 0.3,
+    "mouthLowerDown": 4.0,
+    "mouthUpperUp": 1.5,
+    "mouthFunnel": 0.2,
     "mouthPucker": 0.3,
     "mouthStretch": 1.5,
     "cheekPuff": 5.0,
@@ -180,6 +182,10 @@ def fit_motion(
     if given is not None:
         moved -= np.tensordot(given, basis.astype(np.float32), 1)
     operator = _measurement(indices, options)
+    if "jawOpen" in names:
+        # Open and sealed jaw instead of jawOpen and mouthClose: nearly independent, so that the
+        # descent converges, and mouthClose <= jawOpen holds by itself.
+        basis[INDEX["mouthClose"]] += basis[INDEX["jawOpen"]]
     rows = operator @ basis[active].reshape(len(active), -1).T
     target = (moved.reshape(frames, -1) @ operator.T.astype(np.float32)).astype(np.float64)
     normal, penalty = _normal_matrix(rows, names, options)
@@ -187,6 +193,8 @@ def fit_motion(
     found = _descend(normal, pull, names, options, _neighbours(frames, clip_starts))
     out = np.zeros((frames, COEFFICIENTS), np.float32) if given is None else given.copy()
     out[:, active] += found.T
+    if "jawOpen" in names:
+        out[:, INDEX["jawOpen"]] += out[:, INDEX["mouthClose"]]
     return np.asarray(np.clip(out, 0, 1), np.float32)
 
 
@@ -195,7 +203,9 @@ def _measurement(indices: Sequence[int], options: FitOptions) -> Array:
     count = len(indices)
     weights = np.empty((count, 3))
     for k, index in enumerate(indices):
-        trust = 0.35 if index in _CHIN else 0.8 if index in _LIPS else 0.7 if index in _LIDS else 0.4
+        trust = (
+            0.55 if index in _CHIN else 0.8 if index in _LIPS else 0.7 if index in _LIDS else 0.4
+        )
         weights[k] = trust
     weights[:, 2] *= options.depth_weight
     # Many points of one region must not outvote the few of another.
@@ -217,14 +227,15 @@ def _measurement(indices: Sequence[int], options: FitOptions) -> Array:
     for right, left in ((UPPER_LIP_RINGS[0][0], UPPER_LIP_RINGS[0][-1]), _INNER_CORNERS):
         if right in place and left in place:
             row = np.zeros((1, count, 3))
-            row[0, place[right], 0], row[0, place[left], 0] = -options.width_weight, options.width_weight
+            row[0, place[right], 0], row[0, place[left], 0] = (
+                -options.width_weight,
+                options.width_weight,
+            )
             rows.append(row.reshape(1, -1))
     return np.concatenate(rows)
 
 
-def _normal_matrix(
-    rows: Array, names: Sequence[str], options: FitOptions
-) -> tuple[Array, Array]:
+def _normal_matrix(rows: Array, names: Sequence[str], options: FitOptions) -> tuple[Array, Array]:
     """Quadratic term [k, k] with ridge and left-right ties, and the linear penalty [k]."""
     normal = rows.T @ rows + options.ridge * np.eye(len(names))
     place = {name: k for k, name in enumerate(names)}
@@ -234,7 +245,9 @@ def _normal_matrix(
             tie = options.symmetry * (0.2 if name.startswith("eye") else 1.0)
             normal[[k, twin], [k, twin]] += tie
             normal[[k, twin], [twin, k]] -= tie
-    stems = [n if n.startswith("jaw") else n.removesuffix("Left").removesuffix("Right") for n in names]
+    stems = [
+        n if n.startswith("jaw") else n.removesuffix("Left").removesuffix("Right") for n in names
+    ]
     stems = [n if s == "mouth" else s for n, s in zip(names, stems, strict=True)]
     penalty = options.sparsity * np.array([_COSTLY.get(stem, 1.0) for stem in stems])
     return normal, penalty
@@ -255,11 +268,15 @@ def _descend(
     options: FitOptions,
     neighbours: tuple[Array, Array],
 ) -> Array:
-    """Minimises w'Nw/2 - pull'w + smoothness for every frame, 0 <= w <= 1; returns [k, T]."""
+    """Minimises w'Nw/2 - pull'w + smoothness for every frame; returns [k, T].
+
+    0 <= w <= 1, and open and sealed jaw together stay below 1.
+    """
     before, after = neighbours
     diagonal = np.diag(normal)[:, None] + options.smoothness * (before + after)
     found = np.zeros_like(pull)
-    jaw, close = (names.index(n) if n in names else -1 for n in ("jawOpen", "mouthClose"))
+    jaw, sealed = (names.index(n) if n in names else -1 for n in ("jawOpen", "mouthClose"))
+    other = {jaw: sealed, sealed: jaw} if jaw >= 0 else {}
     for _ in range(options.passes):
         for k in range(len(names)):
             value = found[k]
@@ -267,6 +284,6 @@ def _descend(
             left = np.concatenate([[0.0], value[:-1]]) - value
             right = np.concatenate([value[1:], [0.0]]) - value
             slope += options.smoothness * (before * left + after * right)
-            top = found[jaw] if k == close and jaw >= 0 else 1.0
+            top = 1 - found[other[k]] if k in other else 1.0
             found[k] = np.clip(value + slope / diagonal[k], 0, top)
     return found

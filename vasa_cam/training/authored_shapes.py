@@ -33,7 +33,7 @@ JAW_SCALE = 0.85
 JAW_LOWER = (1.0, 0.98, 0.92, 0.81, 0.65, 0.45)
 JAW_UPPER = (0.04, 0.05, 0.08, 0.15, 0.27, 0.45)
 """Share of the drop along the lips, centre to corner: together a lens-shaped aperture."""
-SEAL_DROP = 0.14
+SEAL_DROP = 0.22
 """With the lips sealed over a dropped jaw the seam sinks by this share of the drop."""
 RING_FOLLOW = (0.88, 0.93, 0.97, 1.0)
 LID_MEET = 0.88
@@ -41,7 +41,7 @@ LID_MEET = 0.88
 LID_ARC_CM = 0.12
 LID_SHARE = {"eyeLookDown": 0.53, "eyeLookUp": 0.75, "eyeWide": 0.9}
 """Share of ICT's lid movement, whose eyes are wider open than the canonical face's."""
-LIP_SHARE = {"noseSneer": (0.6, 0.25), "mouthShrugUpper": (0.95, 0.3), "mouthUpperUp": (0.95, 0.8)}
+LIP_SHARE = {"noseSneer": (0.6, 0.25), "mouthShrugUpper": (0.95, 0.3), "mouthUpperUp": (0.85, 1.1)}
 """Share of ICT's upper-lip movement at the outer border and at the mouth line."""
 PUFF_WIDEN_CM = 0.5
 PUFF_CENTRE_CM = (4.3, 3.6)
@@ -65,7 +65,7 @@ class ShapeAuthor:
 
     def mirrored(self, offset: Array) -> Array:
         """The field of the other side of the face."""
-        return offset[self.mirror] * np.array([-1.0, 1.0, 1.0])
+        return np.asarray(offset[self.mirror] * np.array([-1.0, 1.0, 1.0]))
 
     def lips(self, base: Array, rule: LipRule) -> Array:
         """`base` bent so that the lips follow `rule`; skin away from the mouth keeps `base`."""
@@ -112,7 +112,7 @@ class ShapeAuthor:
         handles = {int(i): np.zeros(3) for i in self.away}
         for ring, (above, below) in enumerate(zip(UPPER_LIP_RINGS, LOWER_LIP_RINGS, strict=True)):
             share = outer + (line - outer) * ring / 3
-            for k, (i, j) in enumerate(zip(above, below, strict=True)):
+            for _k, (i, j) in enumerate(zip(above, below, strict=True)):
                 handles[j] = (share - 1) * base[i] if i == j else np.zeros(3)
                 handles[i] = (share - 1) * base[i]
         return base + self.field.solve(handles)
@@ -145,9 +145,7 @@ class ShapeAuthor:
 def mirror_map(vertices: Array) -> npt.NDArray[np.int64]:
     """Index of each vertex's mirror image across x = 0."""
     flipped = vertices * np.array([-1.0, 1.0, 1.0])
-    return np.asarray(
-        np.linalg.norm(flipped[:, None] - vertices[None], axis=2).argmin(1), np.int64
-    )
+    return np.asarray(np.linalg.norm(flipped[:, None] - vertices[None], axis=2).argmin(1), np.int64)
 
 
 def _bump(u: float) -> float:
@@ -198,7 +196,7 @@ def arkit_offsets(
         "mouthFunnel": author.lips(ict["mouthFunnel"], _funnel),
         "mouthPucker": author.lips(ict["mouthPucker"], _pucker),
         "tongueOut": author.lips(zero, _tongue_out),
-        "browInnerUp": (ict["browInnerUp_L"] + ict["browInnerUp_R"]),
+        "browInnerUp": ict["browInnerUp_L"] + ict["browInnerUp_R"],
         "cheekPuff": author.puff(ict["cheekPuff_L"] + ict["cheekPuff_R"]),
     }
     press = author.lips(zero, _press)
@@ -210,19 +208,23 @@ def arkit_offsets(
     whole["mouthShrugUpper"] = author.eased_lips(
         ict["mouthShrugUpper"], *LIP_SHARE["mouthShrugUpper"]
     )
-    out = np.zeros((len(ARKIT_NAMES), *canonical.shape))
-    for index, name in enumerate(ARKIT_NAMES):
-        stem = name.removesuffix("Left").removesuffix("Right")
-        if stem != name and stem not in ("jaw", "mouth"):
-            field = left.get(stem, ict.get(f"{stem}_L"))
-            out[index] = author.mirrored(field) if name.endswith("Right") else field
-        elif stem != name:
-            field = (ict[f"{stem}Left"] + author.mirrored(ict[f"{stem}Right"])) / 2
-            out[index] = author.mirrored(field) if name.endswith("Right") else field
-        else:
-            field = whole.get(name, ict.get(name))
-            out[index] = (field + author.mirrored(field)) / 2
-    return out
+    return np.stack([_one_field(author, name, whole, left) for name in ARKIT_NAMES])
+
+
+def _one_field(
+    author: ShapeAuthor, name: str, whole: Mapping[str, Array], left: Mapping[str, Array]
+) -> Array:
+    """One coefficient's field: authored where we have it, ICT's otherwise, made symmetric."""
+    stem = name.removesuffix("Left").removesuffix("Right")
+    if stem == name:
+        field = whole[name] if name in whole else author.ict[name]
+        return np.asarray((field + author.mirrored(field)) / 2)
+    if stem in ("jaw", "mouth"):
+        moved_right = author.mirrored(author.ict[f"{stem}Right"])
+        field = np.asarray((author.ict[f"{stem}Left"] + moved_right) / 2)
+    else:
+        field = left[stem] if stem in left else author.ict[f"{stem}_L"]
+    return author.mirrored(field) if name.endswith("Right") else field
 
 
 def side_ramp(vertices: Array) -> Array:

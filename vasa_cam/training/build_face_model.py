@@ -31,8 +31,6 @@ Array = npt.NDArray[np.float64]
 
 CLOSE_FOLLOW = (0.3, 0.55, 0.85, 1.0)
 CLOSE_REACH_CM = 4.0
-JAW_HINGE_CM = (0.0, -0.2, 1.2)
-CHIN = (18, 200, 199, 175, 152)
 
 
 def read_obj(path: Path) -> tuple[Array, npt.NDArray[np.int32]]:
@@ -56,15 +54,6 @@ def closed_mouth(vertices: Array, field: HandleField) -> Array:
     return np.asarray(vertices + field.solve(handles))
 
 
-def jaw_rotation(vertices: Array, jaw_open: Array) -> tuple[Array, float]:
-    """Hinge [3] cm and the angle (rad) about the x axis that carries the chin nearest to jawOpen."""
-    hinge = np.asarray(JAW_HINGE_CM)
-    before = vertices[list(CHIN)] - hinge
-    after = before + jaw_open[list(CHIN)]
-    angles = [np.arctan2(p[:, 2], p[:, 1]) for p in (before, after)]
-    return hinge, float(np.mean(angles[1] - angles[0]))
-
-
 def build(canonical: Path, ict: Path, indices: Path) -> dict[str, npt.NDArray[np.generic]]:
     """Every tensor of the asset by name."""
     vertices, all_triangles = read_obj(canonical)
@@ -78,14 +67,11 @@ def build(canonical: Path, ict: Path, indices: Path) -> dict[str, npt.NDArray[np
         face = ict_face(data["neutral"], data["faces"], expressions, landmarks)
     transferred = transfer(face, closed_mouth(vertices, HandleField(vertices, triangles)))
     offsets = arkit_offsets(vertices, triangles, transferred)
-    hinge, angle = jaw_rotation(vertices, offsets[17])
     return {
         **topology,
         "vertices": vertices.astype(np.float32),
         "offsets": offsets.astype(np.float16),
         "folds": fold_weights(vertices).astype(np.float16),
-        "jaw_hinge": hinge.astype(np.float32),
-        "jaw_angle": np.array([angle], np.float32),
     }
 
 

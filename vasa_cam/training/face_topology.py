@@ -6,12 +6,13 @@ boundary rules of Hoppe et al. (1994) along the face's border and along the mout
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sparse
+from scipy import sparse
 
 from vasa_cam.landmarks import (
     COARSE_VERTICES,
@@ -86,9 +87,7 @@ def loop_subdivision(triangles: Ints, vertices: int) -> Subdivision:
     return Subdivision(matrix, _split(triangles, edge_vertex), edge_vertex)
 
 
-def _vertex_rows(
-    opposite: dict[Edge, list[int]], vertices: int
-) -> list[tuple[int, int, float]]:
+def _vertex_rows(opposite: dict[Edge, list[int]], vertices: int) -> list[tuple[int, int, float]]:
     neighbours: list[set[int]] = [set() for _ in range(vertices)]
     border: list[list[int]] = [[] for _ in range(vertices)]
     for (a, b), others in opposite.items():
@@ -132,7 +131,7 @@ def _split(triangles: Ints, edge_vertex: dict[Edge, int]) -> Ints:
 
 def _refine(path: Sequence[int], edge_vertex: dict[Edge, int]) -> list[int]:
     out: list[int] = []
-    for a, b in zip(path[:-1], path[1:], strict=True):
+    for a, b in itertools.pairwise(path):
         out += [a, edge_vertex[_edge(a, b)]]
     return [*out, path[-1]]
 
@@ -157,7 +156,10 @@ def contact_tables() -> tuple[Ints, Ints, npt.NDArray[np.float32]]:
     weights: list[float] = []
     for k in range(1, len(UPPER_MOUTH_LINE) - 1):
         for ring, follow in CONTACT_FALLOFF:
-            entries += [(len(pairs), UPPER_LIP_RINGS[ring][k]), (len(pairs), LOWER_LIP_RINGS[ring][k])]
+            entries += [
+                (len(pairs), UPPER_LIP_RINGS[ring][k]),
+                (len(pairs), LOWER_LIP_RINGS[ring][k]),
+            ]
             weights += [-0.5 * follow, 0.5 * follow]
         pairs.append((UPPER_MOUTH_LINE[k], LOWER_MOUTH_LINE[k]))
     for upper, lower in ((RIGHT_UPPER_LID, RIGHT_LOWER_LID), (LEFT_UPPER_LID, LEFT_LOWER_LID)):
@@ -165,7 +167,11 @@ def contact_tables() -> tuple[Ints, Ints, npt.NDArray[np.float32]]:
             entries += [(len(pairs), upper[k]), (len(pairs), lower[k])]
             weights += [-0.85, 0.15]
             pairs.append((upper[k], lower[k]))
-    return np.asarray(pairs, np.int32), np.asarray(entries, np.int32), np.asarray(weights, np.float32)
+    return (
+        np.asarray(pairs, np.int32),
+        np.asarray(entries, np.int32),
+        np.asarray(weights, np.float32),
+    )
 
 
 def build_topology(canonical_triangles: Ints) -> dict[str, npt.NDArray[np.generic]]:

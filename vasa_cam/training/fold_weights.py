@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 
@@ -41,7 +43,7 @@ WHOLE = {
 
 def _distance_to_path(points: Array, path: Array) -> Array:
     best = np.full(len(points), np.inf)
-    for start, end in zip(path[:-1], path[1:], strict=True):
+    for start, end in itertools.pairwise(path):
         along = end - start
         share = np.clip(((points - start) @ along) / (along @ along), 0, 1)
         best = np.minimum(best, np.linalg.norm(points - start - share[:, None] * along, axis=1))

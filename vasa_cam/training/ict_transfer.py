@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sparse
+from scipy import sparse
 from scipy.interpolate import RBFInterpolator
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
@@ -63,7 +63,7 @@ class IctFace:
 
 def to_our_axes(points: npt.NDArray[np.floating]) -> Array:
     """(x right, y up, z to the viewer) -> (x right, y down, z away)."""
-    return np.asarray(points, np.float64) * np.array([1.0, -1.0, -1.0])
+    return np.asarray(np.asarray(points, np.float64) * np.array([1.0, -1.0, -1.0]))
 
 
 def ict_face(
@@ -112,14 +112,20 @@ def _sides(face: IctFace) -> list[tuple[Indices, Indices]]:
         ]
         inside = np.minimum(near[0], near[1]) < reach
         out.append(
-            (np.flatnonzero(inside & (near[0] < near[1])), np.flatnonzero(inside & (near[0] >= near[1])))
+            (
+                np.flatnonzero(inside & (near[0] < near[1])),
+                np.flatnonzero(inside & (near[0] >= near[1])),
+            )
         )
     return out
 
 
 def _restricted_vertices() -> list[tuple[list[int], list[int]]]:
     """Canonical vertices that take from one side only, per opening: (upper, lower)."""
-    lips = [sorted({i for ring in rings for i in ring[1:-1]}) for rings in (UPPER_LIP_RINGS, LOWER_LIP_RINGS)]
+    lips = [
+        sorted({i for ring in rings for i in ring[1:-1]})
+        for rings in (UPPER_LIP_RINGS, LOWER_LIP_RINGS)
+    ]
     return [
         (lips[0], lips[1]),
         (list(RIGHT_UPPER_LID[1:-1]), list(RIGHT_LOWER_LID[1:-1])),
