@@ -114,7 +114,7 @@ def build_eye(
         sclera=to_bytes(sclera),
         iris=to_bytes(np.concatenate([disc, alpha[..., None]], -1)),
         params=vector(*window.origin, *centre, radius, eyeball, depth_px, 0.0),
-        lid=_lid_skin(canvas_rgb, upper, brow, rng),
+        lid=_lid_skin(canvas_rgb, upper, lower, brow, rng),
     )
 
 
@@ -221,6 +221,10 @@ def _sclera(
     fill = fill * window.shadow[..., None]
     keep = smoothstep(IRIS_SOLID, IRIS_END - 0.03, window.radius)
     keep = keep * smoothstep(-0.5, 0.6, window.inside)
+    # Lashes and the lid's edge belong to the lid; here they would stay behind when it rises.
+    lash = smoothstep(0.80, 0.60, (window.photo @ LUMA) / np.maximum(fill @ LUMA, 1.0))
+    edge = smoothstep(0.20 * radius, 0.08 * radius, window.inside) * (window.height < 0.0)
+    keep = keep * (1.0 - 0.75 * lash * edge)
     return np.asarray(fill + (window.photo - fill) * keep[..., None], np.float32)
 
 
@@ -266,23 +270,36 @@ def _grain(photo: Floats, where: Bools, rng: np.random.Generator) -> Floats:
     return np.asarray(noise * (strength / max(float(noise.std()), 1e-6)), np.float32)
 
 
-def _lid_skin(canvas: Bytes, upper: Floats, brow: Floats, rng: np.random.Generator) -> Bytes:
+def _lid_skin(
+    canvas: Bytes, upper: Floats, lower: Floats, brow: Floats, rng: np.random.Generator
+) -> Bytes:
     """Closed-lid skin, uint8 [32, 64, 3]: columns along the lid, rows from crease to lash line."""
     photo = canvas.astype(np.float32)
     at, along = np.linspace(0.0, 1.0, LID_COLUMNS), np.linspace(0.0, 1.0, len(upper))
     lid = np.stack([np.interp(at, along, upper[:, axis]) for axis in (0, 1)], 1)
     over = _brow_over(lid.astype(np.float32), brow)
-    steps = np.linspace(0.30, 0.62, 12)[:, None, None]
+    steps = np.linspace(0.14, 0.58, 14)[:, None, None]
     skin = sample(photo, lid * (1.0 - steps) + over * steps)
-    column = np.median(skin, 0)
-    ends = np.concatenate([column[::-1], column, column[::-1]])
-    column = blur(np.ascontiguousarray(ends[None]), 9.0)[0, LID_COLUMNS : 2 * LID_COLUMNS]
-    # The shadows of brow and socket are not the skin's colour: lean towards the brighter half.
-    column = 0.6 * column + 0.4 * np.percentile(skin.reshape(-1, 3), 65, axis=0)
+    # The shadows of brow and socket are not the skin's colour: lean towards the brighter half, and
+    # do not stay far under the skin below the eye.
+    column = 0.6 * _along(np.median(skin, 0)) + 0.4 * np.percentile(skin.reshape(-1, 3), 65, axis=0)
+    below = np.median(sample(photo, lower + 0.7 * (lower - upper).max(0)), 0)
+    lack = 0.88 * float(below @ LUMA) / max(float((column @ LUMA).mean()), 1.0)
+    column = column * np.clip(lack, 1.0, 1.35) ** 0.8
     v = np.linspace(0.0, 1.0, LID_ROWS, dtype=np.float32)[:, None]
     s = np.linspace(-1.0, 1.0, LID_COLUMNS, dtype=np.float32)[None, :]
-    shade = 0.90 + 0.10 * np.sin(np.pi * np.clip(0.15 + 0.8 * v, 0, 1)) - 0.06 * s**2
-    shade = shade - 0.16 * bump(v, 0.0, 0.09) * (1 - 0.5 * s**2) - 0.10 * smoothstep(0.8, 1.0, v)
+    shade = 0.88 + 0.14 * np.sin(np.pi * np.clip(0.10 + 0.85 * v, 0, 1)) * (1 - 0.4 * s**2)
+    shade = shade - 0.05 * s**2 - 0.10 * smoothstep(0.8, 1.0, v)
+    colour = column[None] * shade[..., None]
+    # The patch begins where the lid rests: as the skin just above it, with the crease between.
+    crease = _along(np.median(skin[1:6], 0))[None] * (1.0 - 0.10 * bump(v, 0.12, 0.10))[..., None]
+    colour = crease + (colour - crease) * smoothstep(0.05, 0.6, v)[..., None]
     sigma = float(np.clip(np.median(np.abs(np.diff(skin @ LUMA, axis=1))), 0.4, 4.0))
     grain = blur(rng.normal(0, 1, shade.shape).astype(np.float32), 0.7) * sigma
-    return to_bytes(column[None] * shade[..., None] + grain[..., None])
+    return to_bytes(colour + grain[..., None])
+
+
+def _along(colours: Floats) -> Floats:
+    """Colours [n, 3] along the lid, blurred without pulling in anything beyond its ends."""
+    mirrored = np.concatenate([colours[::-1], colours, colours[::-1]])
+    return blur(np.ascontiguousarray(mirrored[None]), 9.0)[0, len(colours) : 2 * len(colours)]

@@ -36,15 +36,13 @@ from vasa_cam.avatar.teeth import (
 from vasa_cam.face_model import load_face_model
 from vasa_cam.motion.space import INDEX
 
-HINGE_CM: Final = (0.0, -0.2, 1.2)
-"""Where the jaw turns, in the head frame: between the ears, a little above their holes' height."""
-_CHIN: Final = (18, 200, 199, 175, 152)
+_LOWER_LIP_TO_CHIN: Final = (14, 17, 18, 200)
 _TEXELS_PER_PX: Final = 1.25
 _MAX_TEXELS_PER_CM: Final = 70.0
 _PAD: Final = 3
 _LIP_DEPTH_CM: Final = 1.0
 _EDGE_BELOW_SEAM_CM: Final = 0.17
-_LOWER_EDGE_BELOW_SEAM_CM: Final = 0.26
+_LOWER_EDGE_BELOW_SEAM_CM: Final = 0.34
 _LOWER_SET_BACK_CM: Final = 0.28
 
 
@@ -204,19 +202,23 @@ def _assemble(parts: list[Part], colours: MouthColours, place: _Placement) -> Mo
 
 
 def _jaw_params(frame: HeadFrame) -> Floats:
-    """Hinge and reach of the jaw, measured on the face model's own jaw shapes."""
+    """Hinge and reach of the jaw, so that the lower teeth move as the face model's lower lip does.
+
+    The model's jaw drops and glides as much as it turns, as real jaws do; the best rigid turn in the
+    sagittal plane (Procrustes) has its axis behind and above the ears.
+    """
     model = load_face_model()
-    chin = model.vertices[list(_CHIN)]
-    hinge = vector(*HINGE_CM)
 
     def moved(name: str) -> Floats:
-        return np.asarray(model.offsets[INDEX[name]][list(_CHIN)], np.float32)
+        return np.asarray(model.offsets[INDEX[name]][list(_LOWER_LIP_TO_CHIN)], np.float32)
 
-    before = chin - hinge
-    after = before + moved("jawOpen")
-    turn = np.arctan2(after[:, 2], after[:, 1]) - np.arctan2(before[:, 2], before[:, 1])
-    angle = float(abs(turn.mean()))
+    before = model.vertices[list(_LOWER_LIP_TO_CHIN), 1:].astype(np.float64)
+    after = before + moved("jawOpen")[:, 1:]
+    spread = (before - before.mean(0)).T @ (after - after.mean(0))
+    angle = np.arctan2(spread[0, 1] - spread[1, 0], spread[0, 0] + spread[1, 1])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    hinge = np.linalg.solve(np.eye(2) - turn, after.mean(0) - turn @ before.mean(0))
     forward = float(np.abs(moved("jawForward")[:, 2]).mean()) * frame.px_per_cm
     aside = float(np.abs(moved("jawLeft")[:, 0]).mean()) * frame.px_per_cm
-    hinge_px = frame.to_px(hinge)
-    return np.array([*hinge_px, angle, forward, aside, 0.0, 0.0], np.float32)
+    hinge_px = frame.to_px(vector(0.0, *hinge))
+    return vector(*hinge_px, abs(float(angle)), forward, aside, 0.0, 0.0)

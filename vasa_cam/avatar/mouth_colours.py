@@ -71,9 +71,9 @@ def measure_colours(canvas: Bytes, points_px: Floats, teeth: OwnTeeth | None) ->
     return MouthColours(
         enamel=np.asarray(np.minimum(enamel, 250.0), np.float32),
         gum=np.asarray(flesh * 0.92, np.float32),
-        tongue=np.asarray(flesh * 0.98, np.float32),
+        tongue=np.asarray(flesh * 0.80, np.float32),
         flesh=np.asarray(flesh * 0.80, np.float32),
-        dark=np.asarray(flesh * (0.16 + redness * vector(0.08, -0.02, -0.01)), np.float32),
+        dark=np.asarray(flesh * (0.19 + redness * vector(0.10, -0.02, -0.01)), np.float32),
         gloss=np.asarray(0.5 * enamel, np.float32),
     )
 
@@ -121,13 +121,13 @@ def _around(photo: Floats, centres: Floats) -> Floats:
 def _as_flesh(colour: Floats, skin: Floats) -> Floats:
     """The same brightness as living tissue under the photo's light, which the skin tells.
 
-    Under neutral light red clearly leads and blue is not far under green.
+    Under neutral light red clearly leads and blue is a little under green.
     """
-    cast = np.clip(skin / max(float(skin.max()), 1.0) / _USUAL_SKIN, 0.6, 1.3)
+    cast = np.clip((skin / max(float(skin.max()), 1.0) / _USUAL_SKIN) ** 0.7, 0.6, 1.2)
     level = float(colour @ LUMA)
     red = max(float(colour[0]), 1.25 * level)
     green = min(float(colour[1]), 0.60 * float(cast[1]) * red)
-    blue_limits = vector(0.92, 1.06) * float(cast[2] / cast[1]) * green
+    blue_limits = vector(0.80, 0.98) * float(cast[2] / cast[1]) * green
     blue = min(max(float(colour[2]), float(blue_limits[0])), float(blue_limits[1]))
     tissue = vector(red, green, blue)
     return tissue * (level / max(float(tissue @ LUMA), 1.0))

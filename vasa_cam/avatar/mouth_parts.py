@@ -55,7 +55,8 @@ def tongue_part(colours: MouthColours, texels_per_cm: float, rng: np.random.Gene
         uv=_texels(across, along, size),
         triangles=grid_triangles(*_TONGUE_GRID),
         texture=_paint_tongue(colours, size, rng),
-        jaw_weight=np.ones(across.size, np.float32),
+        # Speakers hold the tongue up while the jaw drops; its root hangs from the skull.
+        jaw_weight=(0.52 + 0.28 * smoothstep(0.0, 0.8, along)).reshape(-1).astype(np.float32),
         tongue=lift.reshape(-1, 3).astype(np.float32),
     )
 
@@ -65,11 +66,8 @@ def _tongue_surface(across: Reals, along: Reals) -> Floats:
     half = 2.0 * (1.0 - 0.12 * along) * np.sqrt(np.clip(1.02 - along**5.0, 0.02, 1.0))
     x = half * np.sin(across * 1.35) / np.sin(1.35)
     z = 5.4 - 4.55 * np.sin(np.clip(along / 0.94, 0, 1) * np.pi / 2)
-    y = (
-        1.25
-        - 0.62 * np.sin(np.pi * np.clip(along, 0, 1) ** 1.5)
-        + 0.62 * smoothstep(0.82, 1.0, along)
-    )
+    y = 0.95 - 0.62 * np.sin(np.pi * np.clip(along, 0, 1) ** 1.5)
+    y = y + 0.62 * smoothstep(0.82, 1.0, along)
     y = y + 0.40 * across**2 + 0.12 * bump(across, 0.0, 0.11) * smoothstep(0.97, 0.6, along)
     return np.stack([x, y, z], -1).astype(np.float32)
 
@@ -79,7 +77,7 @@ def _paint_tongue(colours: MouthColours, size: tuple[int, int], rng: np.random.G
     light, depth = _lit(_tongue_surface, u, v)
     fine = _noise(rng, u, 0.9)
     coarse = _noise(rng, u, size[1] / 16)
-    tone = (0.50 + 0.66 * light) * depth * (1.0 + 0.025 * fine + 0.035 * coarse)
+    tone = (0.56 + 0.62 * light) * depth * (1.0 + 0.025 * fine + 0.035 * coarse)
     tone = tone * (1.0 - 0.12 * bump(u, 0.0, 0.06) * smoothstep(0.95, 0.6, v))
     tone = tone * (1.0 - 0.5 * smoothstep(0.93, 1.0, v)) * (1.0 - 0.35 * np.abs(u) ** 3)
     wet = bump(np.abs(u), 0.30, 0.20) * bump(v, 0.74, 0.10) * (0.85 + 0.10 * fine)

@@ -240,14 +240,16 @@ def _lid_skin(
     """Colour [h, w, 3] and weight [h, w] of the closing lid's skin.
 
     The skin hangs on the lash line, so it slides down with it; it begins softly at the lid's place
-    at rest, and nowhere while the lid is still there.
+    at rest, and nowhere while the lid is still there. Next to the lash line it leaves the photo's
+    own lashes, which the mesh carries down.
     """
     above = (now.upper - now.across) * zoom
     passed = rest.across - rest.upper
     scale = max(rest.gap, 1e-3)
-    soft = 0.25 * params.iris_radius_px
+    radius = params.iris_radius_px
     weight = params.lid_strength * smoothstep(0, 0.35 * scale, passed + above)
-    weight = weight * smoothstep(-soft, soft, passed) * (1 - now.below_upper(params.softness_px))
+    weight = weight * smoothstep(-0.3 * radius, 0.5 * radius, passed)
+    weight = weight * smoothstep(0, 0.3 * radius, above)
     share = now.along / now.length
     weight = weight * smoothstep(0, 0.1, share) * smoothstep(0, 0.1, 1 - share)
     column = np.clip(share, 0, 1) * (lid.shape[1] - 1)
