@@ -37,6 +37,9 @@ VASA_HD LaneMask below(LaneMask mask, Lanes a, Lanes b) {
   return _mm512_mask_cmp_ps_mask(mask, a, b, _CMP_LT_OQ);
 }
 VASA_HD bool none(LaneMask mask) { return mask == 0; }
+VASA_HD std::uint32_t bits(LaneMask mask) { return mask; }
+VASA_HD Lanes widest(Lanes a, Lanes b) { return _mm512_maskz_max_ps(0xffff, a, b); }
+VASA_HD Lanes distance(Lanes a, Lanes b) { return _mm512_abs_ps(_mm512_sub_ps(a, b)); }
 VASA_HD void store(float* at, LaneMask mask, Lanes value) {
   _mm512_mask_storeu_ps(at, mask, value);
 }
@@ -62,6 +65,13 @@ VASA_HD LaneMask below(LaneMask mask, Lanes a, Lanes b) {
   return _mm256_and_ps(mask, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
 }
 VASA_HD bool none(LaneMask mask) { return _mm256_movemask_ps(mask) == 0; }
+VASA_HD std::uint32_t bits(LaneMask mask) {
+  return static_cast<std::uint32_t>(_mm256_movemask_ps(mask));
+}
+VASA_HD Lanes widest(Lanes a, Lanes b) { return _mm256_max_ps(a, b); }
+VASA_HD Lanes distance(Lanes a, Lanes b) {
+  return _mm256_andnot_ps(all(-0.0f), _mm256_sub_ps(a, b));
+}
 VASA_HD void store(float* at, LaneMask mask, Lanes value) {
   _mm256_maskstore_ps(at, _mm256_castps_si256(mask), value);
 }
@@ -82,7 +92,12 @@ VASA_HD LaneMask first_lanes(std::int32_t count) {
 }
 VASA_HD LaneMask at_most(LaneMask mask, Lanes a, Lanes b) { return mask & (a <= b); }
 VASA_HD LaneMask below(LaneMask mask, Lanes a, Lanes b) { return mask & (a < b); }
-VASA_HD bool none(LaneMask mask) { return (mask[0] | mask[1] | mask[2] | mask[3]) == 0; }
+VASA_HD std::uint32_t bits(LaneMask mask) {
+  return static_cast<std::uint32_t>((mask[0] & 1) | (mask[1] & 2) | (mask[2] & 4) | (mask[3] & 8));
+}
+VASA_HD bool none(LaneMask mask) { return bits(mask) == 0; }
+VASA_HD Lanes widest(Lanes a, Lanes b) { return a > b ? a : b; }
+VASA_HD Lanes distance(Lanes a, Lanes b) { return widest(a - b, b - a); }
 VASA_HD void store(float* at, LaneMask mask, Lanes value) {
   for (int lane = 0; lane < kLanes; ++lane) at[lane] = mask[lane] != 0 ? value[lane] : at[lane];
 }
@@ -101,7 +116,10 @@ VASA_HD Lanes multiply_add(Lanes a, Lanes b, Lanes c) { return a * b + c; }
 VASA_HD LaneMask first_lanes(std::int32_t count) { return count > 0; }
 VASA_HD LaneMask at_most(LaneMask mask, Lanes a, Lanes b) { return mask && a <= b; }
 VASA_HD LaneMask below(LaneMask mask, Lanes a, Lanes b) { return mask && a < b; }
+VASA_HD std::uint32_t bits(LaneMask mask) { return mask ? 1u : 0u; }
 VASA_HD bool none(LaneMask mask) { return !mask; }
+VASA_HD Lanes widest(Lanes a, Lanes b) { return a > b ? a : b; }
+VASA_HD Lanes distance(Lanes a, Lanes b) { return widest(a - b, b - a); }
 VASA_HD void store(float* at, LaneMask mask, Lanes value) {
   if (mask) *at = value;
 }

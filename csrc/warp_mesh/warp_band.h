@@ -25,21 +25,22 @@ using RowRange = PixelRange;
 struct WarpBand {
   std::int32_t first;  // rows of the frame
   std::int32_t end;
-  std::int64_t stride;    // elements in a row of every array below
+  std::int64_t stride;    // elements in a row of a plane and of `colour`
   float* depth;           // [rows, stride]
   float* u;               //
   float* v;               //
   float* shade;           //
   float* fold;            //
   std::uint32_t* colour;  // RGBA before antialiasing
-  std::uint8_t* jump;     // 1 where the texture coordinate jumps
-  std::uint8_t* smooth;   // [stride] 1 where a row is antialiased
-  std::uint8_t* wanted;   // [stride] 1 where a neighbour's row is needed
-  std::int32_t* across;   // [stride] texture steps of a row
-  std::int32_t* down;     //
+  // Flags, a bit for each pixel of a row.
+  std::int64_t word_stride;  // words in a row
+  std::uint64_t* jump;       // [rows, word_stride] where the texture coordinate jumps
+  std::uint64_t* column;     // [-1..word_stride] the jumps of three rows, 0 at both ends
+  std::uint64_t* smooth;     // [word_stride] where a row is antialiased
 
   std::int64_t plane_row(std::int32_t y) const { return (y - first + kRowsAbove) * stride; }
   std::int64_t row(std::int32_t y) const { return (y - first + 1) * stride; }
+  std::int64_t words(std::int32_t y) const { return (y - first + 1) * word_stride; }
 };
 
 // Pointers into `base`, or all null with only `bytes` counted.
@@ -47,6 +48,7 @@ inline WarpBand lay_out_band(std::int32_t width, char* base, std::int64_t* bytes
   Layout layout(base);
   WarpBand band{};
   band.stride = (width + 2 * kRowSlack + 15) / 16 * 16;
+  band.word_stride = (width + 63) / 64;
   const std::int64_t plane = (kBandRows + kRowsAbove + kRowsBelow) * band.stride;
   const std::int64_t rows = (kBandRows + 2) * band.stride;
   const auto take = [&](auto& array, std::int64_t count) {
@@ -60,11 +62,9 @@ inline WarpBand lay_out_band(std::int32_t width, char* base, std::int64_t* bytes
   take(band.shade, plane);
   take(band.fold, plane);
   take(band.colour, rows);
-  take(band.jump, rows);
-  take(band.smooth, band.stride);
-  take(band.wanted, band.stride);
-  take(band.across, band.stride);
-  take(band.down, band.stride);
+  take(band.jump, (kBandRows + 2) * band.word_stride);
+  take(band.column, band.word_stride + 1);
+  take(band.smooth, band.word_stride);
   *bytes = layout.bytes();
   return band;
 }

@@ -22,7 +22,8 @@ constexpr float kUncovered = -1e6f;
 // of their sixteen texels.
 constexpr std::int32_t kPad = 4;
 // Lookups use 256 steps between two texels: off by at most 1/512 px, 0.3 levels on a hard edge.
-constexpr std::int32_t kSteps = 256;
+constexpr std::int32_t kStepBits = 8;
+constexpr std::int32_t kSteps = 1 << kStepBits;
 // A shade this close to 1 leaves every byte as it is.
 constexpr float kSameShade = 1e-4f;
 
@@ -138,9 +139,9 @@ VASA_HD void catmull_rom(float t, float* weights) {
 
 // Wrinkle map at padded texture steps, bilinear, -127..127.
 VASA_HD float sample_detail(const WarpData& m, std::int32_t across, std::int32_t down) {
-  const std::int8_t* texel = m.detail + (down / kSteps) * m.stride + across / kSteps;
-  const float s = static_cast<float>(across % kSteps) * (1.0f / kSteps);
-  const float t = static_cast<float>(down % kSteps) * (1.0f / kSteps);
+  const std::int8_t* texel = m.detail + (down >> kStepBits) * m.stride + (across >> kStepBits);
+  const float s = static_cast<float>(across & (kSteps - 1)) * (1.0f / kSteps);
+  const float t = static_cast<float>(down & (kSteps - 1)) * (1.0f / kSteps);
   const float top = texel[0] + s * (texel[1] - texel[0]);
   const float bottom = texel[m.stride] + s * (texel[m.stride + 1] - texel[m.stride]);
   return top + t * (bottom - top);
@@ -153,23 +154,20 @@ VASA_HD float light_of(const WarpData& m, float detail_gain, float shade, float 
   return shade * (1.0f + detail_gain / 127.0f * fold * sample_detail(m, across, down));
 }
 
-VASA_HD bool jumps(float a, float b, float limit) { return magnitude(a - b) > limit; }
-
-// [1 2 1] x [1 2 1] / 16 in premultiplied alpha; rows: three pixels each, as RGBA bytes.
-VASA_HD void smooth_pixel(const std::uint8_t* const rows[3][3], std::uint8_t* out) {
+// [1 2 1] x [1 2 1] / 16 in premultiplied alpha. pixels: nine RGBA ones, row by row.
+VASA_HD void smooth_pixel(const std::uint8_t* pixels, std::uint8_t* out) {
   std::int32_t alpha = 0;
   std::int32_t red = 0;
   std::int32_t green = 0;
   std::int32_t blue = 0;
-  for (std::int32_t j = 0; j < 3; ++j) {
-    for (std::int32_t i = 0; i < 3; ++i) {
-      const std::uint8_t* pixel = rows[j][i];
-      const std::int32_t weight = (j == 1 ? 2 : 1) * (i == 1 ? 2 : 1) * pixel[3];
-      alpha += weight;
-      red += weight * pixel[0];
-      green += weight * pixel[1];
-      blue += weight * pixel[2];
-    }
+  for (std::int32_t k = 0; k < 9; ++k) {
+    const std::uint8_t* pixel = pixels + 4 * k;
+    // 1 2 1, 2 4 2, 1 2 1
+    const std::int32_t weight = (k == 4 ? 4 : 2 - (k + 1) % 2) * pixel[3];
+    alpha += weight;
+    red += weight * pixel[0];
+    green += weight * pixel[1];
+    blue += weight * pixel[2];
   }
   const std::int32_t shown = (alpha + 8) >> 4;
   const float share = shown == 0 ? 0.0f : 1.0f / static_cast<float>(alpha);
