@@ -36,10 +36,10 @@ class Augmentation:
     reverb_chance: float = 0.35
     noise_chance: float = 0.5
     noise_snr_db: tuple[float, float] = (6.0, 40.0)
+    gate_chance: float = 0.15
 
 
 MILD = Augmentation()
-NONE = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def warp_bands(power: Floats, factor: float) -> Floats:
@@ -66,6 +66,13 @@ def reverberate(power: Floats, decay_s: float, wet: float) -> Floats:
         state = keep * state + row
         tail[index] = state
     return np.asarray(power + wet * (1.0 - keep) * tail, np.float32)
+
+
+def gated(power: Floats, below_db: float) -> Floats:
+    """Silence frames that are more than below_db under the loud ones, as a noise gate does."""
+    total = power.sum(axis=1)
+    loud = float(np.percentile(total, 95))
+    return np.where((total > loud * 10.0 ** (-below_db / 10.0))[:, None], power, np.float32(0.0))
 
 
 def noise_power(rng: np.random.Generator, frames: int, bands: int) -> Floats:
@@ -99,6 +106,8 @@ def augmented(power: Floats, rng: np.random.Generator, how: Augmentation) -> Flo
     if rng.random() < how.noise_chance:
         ratio = 10.0 ** (-rng.uniform(*how.noise_snr_db) / 10.0)
         power = power + speech * ratio * noise_power(rng, len(power), bands)
+    if rng.random() < how.gate_chance:
+        power = gated(power, rng.uniform(22.0, 45.0))
     knots = rng.uniform(-1.0, 1.0, 4) * how.tilt_db
     shape_db = np.interp(np.linspace(0, 3, bands), np.arange(4), knots)
     if rng.random() < how.band_limit_chance:

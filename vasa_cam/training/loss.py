@@ -15,7 +15,7 @@ _SPEED = 40.0
 _CONTROL = 1.0
 _CLOSED_EXTRA = 2.5
 _SEAL_EXTRA = 4.0
-_EVENT = 0.06
+_EVENT = 0.4
 
 
 class LipLoss:

@@ -117,13 +117,15 @@ def still_sample(audio: Floats, trust: float) -> Sample:
 
 
 def noise_sound(rng: np.random.Generator, seconds: float) -> Floats:
-    """Coloured noise with clicks and thumps, float32 [16000 seconds]."""
+    """Coloured noise with clicks and thumps, or nothing at all, float32 [16000 seconds]."""
     count = int(seconds * SAMPLE_RATE_HZ)
+    if rng.random() < 0.12:
+        return np.zeros(count, np.float32)
     spectrum = np.fft.rfft(rng.normal(0.0, 1.0, count))
     hz = np.fft.rfftfreq(count, 1.0 / SAMPLE_RATE_HZ) + 20.0
     spectrum *= (hz / 500.0) ** rng.uniform(-1.6, 0.3)
     sound = np.fft.irfft(spectrum, count)
-    sound *= 10.0 ** (rng.uniform(-70.0, -25.0) / 20.0) / (np.std(sound) + 1e-9)
+    sound *= 10.0 ** (rng.uniform(-85.0, -25.0) / 20.0) / (np.std(sound) + 1e-9)
     for at in rng.integers(0, count - 4000, rng.integers(0, 12)):
         length = int(rng.integers(60, 3000))
         hit = rng.normal(0.0, 1.0, length) * np.exp(-np.arange(length) / (0.2 * length))

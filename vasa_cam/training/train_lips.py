@@ -6,6 +6,8 @@ Command: python -m vasa_cam.training.train_lips --talk DIR --speech DIR -o FILE 
 2. A phone-to-lips teacher learns from them; it gives targets for recordings with aligned phones and
    for synthetic voices (flite, espeak-ng), and for sound without speech the lips rest.
 3. The causal network learns all of it, with augmentation; an average of its weights is saved.
+
+--resume continues from an earlier weight file with a fresh learning-rate cycle.
 """
 
 from __future__ import annotations
@@ -25,13 +27,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.numpy import save
+from safetensors.numpy import load_file, save
 
 from vasa_cam.motion.features import DEFAULT_FEATURES
 from vasa_cam.motion.lips import (
     WEIGHTS_FORMAT,
     WEIGHTS_VERSION,
     LipNetwork,
+    load_lip_network,
     network_from_tensors,
 )
 from vasa_cam.training.augment import MILD, augmented
@@ -132,6 +135,18 @@ def tensors_of(module: LipModule) -> dict[str, Floats]:
     return tensors
 
 
+def resumed(path: Path) -> tuple[LipModule, dict[str, Any]]:
+    """The module of a weight file, to train on, and the file's info."""
+    info = load_lip_network(path).info
+    tensors = load_file(path)
+    tensors.pop("opening")
+    module = LipModule(dilations=tuple(info["dilations"]))
+    module.load_state_dict(
+        {name: torch.from_numpy(array.astype(np.float32)) for name, array in tensors.items()}
+    )
+    return module, info
+
+
 def exported(module: LipModule, **info: Any) -> LipNetwork:
     """The module as a network for NumPy inference."""
     header = {
@@ -163,11 +178,13 @@ def train(
     groups: list[list[Sample]],
     log: Log,
     checkpoint: Callable[[LipModule], None],
+    start: LipModule | None = None,
 ) -> LipModule:
-    """Run the optimisation; returns the weight-averaged module."""
+    """Run the optimisation from `start` or from scratch; returns the weight-averaged module."""
     rng = np.random.default_rng(config.seed + 1)
     torch.manual_seed(config.seed)
-    module, loss_of = LipModule(), LipLoss()
+    module, loss_of = start or LipModule(), LipLoss()
+    module.train()
     average = copy.deepcopy(module)
     optimiser = torch.optim.AdamW(module.parameters(), lr=config.rate, weight_decay=config.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -205,6 +222,7 @@ def main() -> None:
     parser.add_argument("--talk", type=Path, required=True)
     parser.add_argument("--speech", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--resume", type=Path, help="train on from this weight file")
     parser.add_argument("--steps", type=int, default=TrainConfig.steps)
     parser.add_argument("--threads", type=int, default=TrainConfig.threads)
     options = parser.parse_args()
@@ -215,6 +233,7 @@ def main() -> None:
     def log(text: str) -> None:
         print(f"{time.monotonic() - begin:7.1f} s  {text}", flush=True)
 
+    start, earlier = resumed(options.resume) if options.resume else (None, None)
     groups = build_samples(config, options.talk, options.speech, log)
 
     def write(module: LipModule) -> None:
@@ -231,10 +250,11 @@ def main() -> None:
                 "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
                 "training_s": round(time.monotonic() - begin),
                 "metrics": figures,
+                "earlier": earlier and {key: earlier[key] for key in ("config", "training_s")},
             },
         )
 
-    write(train(config, groups, log, write))
+    write(train(config, groups, log, write, start))
 
 
 if __name__ == "__main__":
