@@ -10,7 +10,7 @@ from pathlib import Path
 
 import vasa_cam
 
-TIMEOUT_S = 120
+TIMEOUT_S = 300
 
 
 def run_cli(

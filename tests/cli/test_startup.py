@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import run_cli
+from command_line import TIMEOUT_S, run_cli
 
 import vasa_cam
 
@@ -23,7 +23,7 @@ def _modules_after(program: str, cwd: Path) -> set[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=TIMEOUT_S,
     )
     return set(done.stdout.splitlines()[-1].split())
 

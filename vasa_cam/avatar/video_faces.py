@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,8 +69,10 @@ def find_faces(
     scores: list[F32] = []
     size, several = (0, 0), False
     last: F32 | None = None
+    frames = _frames(video)
+    first = next(frames)  # a file without pictures is refused before a model is looked for
     with _landmarker(models_dir) as detect:
-        for time_s, rgb, total in _frames(video):
+        for time_s, rgb, total in chain((first,), frames):
             size = (rgb.shape[1], rgb.shape[0])
             seen = detect(rgb)
             several = several or len(seen) > 1

@@ -29,7 +29,10 @@ def frame_progress(what: str, fps: float | None = None) -> Iterator[Callable[[in
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    # Without a terminal rich would still write an empty line at the end.
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(what, total=None, speed="")
         started = time.monotonic()
 
