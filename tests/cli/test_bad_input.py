@@ -170,16 +170,21 @@ def test_enrolment_into_a_folder_that_is_not_there(folder: Path, shared: Path) -
 
 
 @pytest.mark.parametrize(
-    ("command", "out"), [("render", "out.mp4"), ("poses", "sheet.png"), ("demo", ".")]
+    ("command", "out", "says"),
+    [
+        ("render", "out.mp4", "out.mp4"),
+        ("poses", "sheet.png", "sheet.png"),
+        ("demo", ".", "demo.mp4"),
+    ],
 )
-def test_a_full_disk(folder: Path, command: str, out: str) -> None:
+def test_a_full_disk(folder: Path, command: str, out: str, says: str) -> None:
     """A limit on the size of files stands for the full disk: writing fails half-way."""
 
     def little_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (_FULL_DISK_BYTES, _FULL_DISK_BYTES))
 
     inputs = {"render": [AVATAR, SPEECH], "poses": [AVATAR], "demo": []}[command]
-    _assert_refused(folder, command, *inputs, "-o", out, says="write", before=little_room)
+    _assert_refused(folder, command, *inputs, "-o", out, says=says, before=little_room)
 
 
 @pytest.mark.parametrize(
