@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from vasa_cam.avatar.iris import find_iris, iris_disc
+from vasa_cam.avatar.mediapipe_tasks import load_cv2
 from vasa_cam.avatar.paint import (
     LUMA,
     Bools,
@@ -219,7 +220,7 @@ def _sclera(
     fill = fill * (1.0 - vein[..., None] * vector(0.12, 0.75, 0.62))
     fill = fill + _grain(window.photo, sure, rng)[..., None]
     fill = fill * window.shadow[..., None]
-    keep = smoothstep(IRIS_SOLID, IRIS_END - 0.03, window.radius)
+    keep = smoothstep(IRIS_SOLID - 0.06, IRIS_SOLID + 0.05, window.radius)
     keep = keep * smoothstep(-0.5, 0.6, window.inside)
     # Lashes and the lid's edge belong to the lid; here they would stay behind when it rises.
     lash = smoothstep(0.80, 0.60, (window.photo @ LUMA) / np.maximum(fill @ LUMA, 1.0))
@@ -241,8 +242,7 @@ def _diffuse(picture: Floats, known: Bools, far: Floats, radius: float) -> Float
 
 def _veins(shape: tuple[int, ...], radius: float, rng: np.random.Generator) -> Floats:
     """A few faint branches that run from the corners towards the iris, [h, w] in 0..1."""
-    import cv2
-
+    cv2 = load_cv2()
     scale, (height, width) = 4, shape
     canvas = np.zeros((height * scale, width * scale), np.uint8)
     for _ in range(10):

@@ -204,8 +204,8 @@ def _assemble(parts: list[Part], colours: MouthColours, place: _Placement) -> Mo
 def _jaw_params(frame: HeadFrame) -> Floats:
     """Hinge and reach of the jaw, so that the lower teeth move as the face model's lower lip does.
 
-    The model's jaw drops and glides as much as it turns, as real jaws do; the best rigid turn in the
-    sagittal plane (Procrustes) has its axis behind and above the ears.
+    The model's jaw drops and glides as much as it turns, as real jaws do; the best rigid turn in
+    the sagittal plane (Procrustes) has its axis behind and above the ears.
     """
     model = load_face_model()
 

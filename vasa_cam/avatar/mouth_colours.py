@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from vasa_cam.avatar.mediapipe_tasks import load_cv2
 from vasa_cam.avatar.own_teeth import OwnTeeth
 from vasa_cam.avatar.paint import LUMA, Bytes, Floats, smoothstep, vector
 from vasa_cam.landmarks import (
@@ -93,8 +94,7 @@ def _enamel(skin: Floats, white: Floats, brightest: float) -> Floats:
 
 def whites(canvas: Bytes, points_px: Floats) -> Floats:
     """Colour of the eyes' whites, float32 [3]: the brighter, paler part of both eyes."""
-    import cv2
-
+    cv2 = load_cv2()
     mask = np.zeros(canvas.shape[:2], np.uint8)
     for upper, lower in ((RIGHT_UPPER_LID, RIGHT_LOWER_LID), (LEFT_UPPER_LID, LEFT_LOWER_LID)):
         outline = points_px[[*upper, *lower[::-1]], :2]

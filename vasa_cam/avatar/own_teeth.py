@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from vasa_cam.avatar.mediapipe_tasks import load_cv2
 from vasa_cam.avatar.mesh import HeadFrame
 from vasa_cam.avatar.paint import LUMA, Bytes, Floats, Reals, blur, sample, smoothstep
 from vasa_cam.avatar.teeth import Arch, ArchPlan
@@ -48,8 +49,7 @@ def find_own_teeth(canvas: Bytes, opening_px: Floats) -> OwnTeeth | None:
 
     canvas: uint8 [H, W, 3]. opening_px: float32 [n, 2], the closed outline of the opening.
     """
-    import cv2
-
+    cv2 = load_cv2()
     low = np.maximum(np.floor(opening_px.min(0) - 4).astype(int), 0)
     high = np.minimum(np.ceil(opening_px.max(0) + 5).astype(int), canvas.shape[1::-1])
     patch = canvas[low[1] : high[1], low[0] : high[0]].astype(np.float32)

@@ -7,6 +7,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from vasa_cam.avatar.mediapipe_tasks import load_cv2
+
 Reals = npt.NDArray[np.floating[Any]]
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -54,8 +56,7 @@ def sample(picture: Reals, at: Reals) -> Floats:
 
 def blur(picture: Reals, sigma: float) -> Floats:
     """Gaussian blur of [h, w] or [h, w, c], sigma in pixels."""
-    import cv2
-
+    cv2 = load_cv2()
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.float32)
 
 
