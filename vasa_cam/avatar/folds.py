@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float64]
 
 IOD_CM: Final = 6.302
 """Distance of the eye centres on the canonical face."""
-SAMPLES: Final = 48
+SAMPLES: Final = 32
 SHADOW_SHARE: Final = 0.5
 SHADOW_WIDTHS: Final = 3.0
 HIGHLIGHT_OFFSET_WIDTHS: Final = 3.2
@@ -30,7 +30,9 @@ HIGHLIGHT_WIDTHS: Final = 2.6
 MIN_CORE_PX: Final = 0.75
 """A thinner core would flicker between pixels."""
 REACH_WIDTHS: Final = 8.0
-JITTER_CM: Final = 0.05
+JITTER_CM: Final = 0.035
+SWELL_CM: Final = 3.0
+"""Strength and width swell about once in this length."""
 FULL: Final = 127.0
 
 
@@ -52,16 +54,15 @@ def draw_detail(points_px: Floats, canvas_size: tuple[int, int]) -> npt.NDArray[
     bright = np.zeros((height, width))
     for number, line in enumerate(FOLD_LINES):
         for side in (1,) if line.single else (-1, 1):
-            path_cm = _wavering(line, number, side)
-            path = _smooth_path(_on_face(model, path_cm, points))
-            _draw_line(dark, bright, path, line, px_per_cm, side)
+            random = np.random.default_rng(zlib.crc32(f"{line.region} {number} {side}".encode()))
+            path = _smooth_path(_on_face(model, _wavering(line, side, random), points))
+            _draw_line((dark, bright), path, line, px_per_cm, side, random.uniform(size=2))
     value = np.clip(bright - dark, -1.0, 1.0)
     return np.rint(value * FULL).astype(np.int8)
 
 
-def _wavering(line: FoldLine, number: int, side: int) -> Array:
-    """The line's points on its side of the face, each a little out of place but always the same."""
-    random = np.random.default_rng(zlib.crc32(f"{line.region} {number} {side}".encode()))
+def _wavering(line: FoldLine, side: int, random: np.random.Generator) -> Array:
+    """The line's points on its side of the face, each a little out of place."""
     points = np.asarray(line.points) + random.normal(0, JITTER_CM, (len(line.points), 2))
     return np.asarray(points * np.array([side, 1.0]))
 
@@ -96,9 +97,18 @@ def _smooth_path(points: Array) -> Array:
 
 
 def _draw_line(
-    dark: Array, bright: Array, path: Array, line: FoldLine, px_per_cm: float, side: int
+    maps: tuple[Array, Array],
+    path: Array,
+    line: FoldLine,
+    px_per_cm: float,
+    side: int,
+    phases: Array,
 ) -> None:
-    """Adds one line's crease to `dark` and its ridge to `bright`, both [H, W] in place."""
+    """Adds one line's crease to the first of `maps` and its ridge to the second, both [H, W].
+
+    phases: [2] in 0..1, where the line's strength and width swell.
+    """
+    dark, bright = maps
     core = max(line.width_cm * px_per_cm, MIN_CORE_PX)
     # A core held up to the pixel grid carries the same ink as the thin one it stands for.
     depth = line.depth * min(1.0, line.width_cm * px_per_cm / core) ** 0.5
@@ -112,8 +122,10 @@ def _draw_line(
     y, x = np.mgrid[window]
     distance, along = _signed_distance(np.stack([x, y], axis=-1).astype(np.float64), path)
     envelope = np.sin(np.pi * np.clip(along, 0, 1)) ** 0.7 * depth
-    envelope *= 0.85 + 0.15 * np.sin(9.0 * along + side)
+    waves = np.linalg.norm(np.diff(path, axis=0), axis=1).sum() / (SWELL_CM * px_per_cm)
+    envelope *= 0.78 + 0.22 * np.sin(2 * np.pi * (waves * along + phases[0]))
     spread = core * (0.75 + 0.5 * np.sin(np.pi * along))
+    spread *= 1 + 0.15 * np.sin(2 * np.pi * (1.3 * waves * along + phases[1]))
     shade = np.exp(-((distance / spread) ** 2))
     shade += SHADOW_SHARE * np.exp(-((distance / (SHADOW_WIDTHS * spread)) ** 2))
     shade *= envelope / (1 + SHADOW_SHARE)

@@ -43,7 +43,7 @@ LID_SHARE = {"eyeLookDown": 0.53, "eyeLookUp": 0.75, "eyeWide": 0.9}
 """Share of ICT's lid movement, whose eyes are wider open than the canonical face's."""
 LIP_SHARE = {"noseSneer": (0.6, 0.25), "mouthShrugUpper": (0.95, 0.3), "mouthUpperUp": (0.85, 1.1)}
 """Share of ICT's upper-lip movement at the outer border and at the mouth line."""
-PUFF_WIDEN_CM = 0.5
+PUFF_WIDEN_CM = 0.85
 PUFF_CENTRE_CM = (4.3, 3.6)
 PUFF_RADIUS_CM = (2.6, 2.8)
 
@@ -126,7 +126,7 @@ class ShapeAuthor:
         )
         swell = np.clip(1 - away**2, 0, 1) ** 1.5
         widened = base + np.stack([np.sign(x) * PUFF_WIDEN_CM * swell, 0 * x, 0 * x], axis=1)
-        return self.lips(widened, lambda *_: [0, 0, -0.15])
+        return self.lips(widened, _held_shut)
 
     def blink(self, base: Array) -> Array:
         """eyeBlinkLeft: lids meet low, following the eyeball; `base` moves the skin around."""
@@ -165,6 +165,11 @@ def _roll_lower(ring: int, upper: bool, u: float, _: Array) -> list[float]:
 def _press(ring: int, upper: bool, u: float, _: Array) -> list[float]:
     inward = (3 - ring) / 3
     return [0.1 * np.sign(u) * u * u, (0.16 if upper else -0.2) * _bump(u) * inward, 0.1 * _bump(u)]
+
+
+def _held_shut(ring: int, upper: bool, u: float, _: Array) -> list[float]:
+    inward = (3 - ring) / 3
+    return [-0.22 * u, (0.1 if upper else -0.12) * _bump(u) * inward, -0.2 * _bump(u)]
 
 
 def _funnel(ring: int, upper: bool, u: float, p: Array) -> list[float]:
