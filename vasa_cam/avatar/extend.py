@@ -56,7 +56,8 @@ def extend_alpha(alpha: F32, borders: Borders) -> F32:
     above = np.zeros((top, wide.shape[1]), np.float32)
     for start, stop in _runs(wide[0] > 0.02):
         above = np.maximum(above, _dome(wide, start, stop, top))
-    return np.vstack([above, wide]).astype(np.float32)
+    whole: F32 = np.vstack([above, wide])
+    return whole
 
 
 def _soften(pixels: F32, borders: Borders) -> F32:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from vasa_cam.avatar.crop import Framing, frame_head, resample
 from vasa_cam.avatar.detect import Face, check_face_size, choose_face, detect_faces
 from vasa_cam.avatar.extend import extend_alpha, extend_background, extend_person
+from vasa_cam.avatar.glasses import split_glasses
 from vasa_cam.avatar.image import Photo, load_image
 from vasa_cam.avatar.landmark_file import read_landmarks
 from vasa_cam.avatar.matte import face_mask, find_matte
@@ -89,13 +90,14 @@ def read_portrait(path: Path, options: PortraitOptions | None = None) -> Portrai
         alpha, matte_notes = find_matte(rgb, near, options.models_dir)
         notes += matte_notes
         layers = _photo_layers(rgb, alpha, framing, face_width)
+    glasses, bare = split_glasses(layers.person, landmarks)
     return Portrait(
         canvas_rgb=layers.canvas,
         alpha=layers.alpha,
         hair=_hair(layers.alpha, landmarks),
-        foreground_rgb=layers.person,
+        foreground_rgb=bare,
         plate_rgb=layers.plate,
-        glasses_rgba=np.zeros((0, 0, 4), np.uint8),
+        glasses_rgba=glasses,
         view=framing.view,
         landmarks_px=landmarks,
         notes=tuple(notes),
