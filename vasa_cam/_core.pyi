@@ -2,6 +2,7 @@ from collections.abc import Sequence
 
 from vasa_cam.ops import BuildInfo
 from vasa_cam.ops._check import Array
+from vasa_cam.ops.compose import EyeParams, MouthParams
 
 class ExpressionMesh:
     def __init__(
@@ -39,5 +40,20 @@ def warp_mesh(
     gains: Sequence[float],
     origin: Sequence[int],
     out: Array,
+    stream: int,
+) -> None: ...
+def compose_over(
+    background: Array, layer: Array, origin: Sequence[int], out: Array, stream: int
+) -> None: ...
+def aperture(vertices: Array, upper: Array, lower: Array, out: Array, stream: int) -> None: ...
+def compose_eye(
+    frame: Array, aperture: Array, params: EyeParams, layers: Sequence[Array], stream: int
+) -> None: ...
+def compose_mouth(
+    frame: Array,
+    aperture: Array,
+    params: MouthParams,
+    interior: Array,
+    origin: Sequence[int],
     stream: int,
 ) -> None: ...

@@ -49,9 +49,12 @@ def compose_over(background: U8, layer: U8, origin_px: tuple[int, int], *, out: 
     behind = under[..., 3:] / 255 if out.shape[2] == 4 else 1.0
     total = alpha + behind * (1 - alpha)
     mixed = upper[..., :3] * alpha + under[..., :3] * (behind * (1 - alpha))
-    under[..., :3] = to_bytes(mixed / np.where(total > 0, total, 1))
+    # Where the layer is empty the background stays, also the colour of its transparent pixels.
+    shown = alpha > 0
+    mixed = to_bytes(mixed / np.where(total > 0, total, 1))
+    under[..., :3] = np.where(shown, mixed, under[..., :3])
     if out.shape[2] == 4:
-        under[..., 3:] = to_bytes(total * 255)
+        under[..., 3:] = np.where(shown, to_bytes(total * 255), under[..., 3:])
     return out
 
 
@@ -164,14 +167,16 @@ def compose_eye(frame: U8, opening: F32, params: EyeParams, sclera: U8, iris: U8
     if not 0 < zoom < np.inf:
         return
     rest_gap = float(params.rest_aperture[5])
-    margin = 2 + params.softness_px + (max(rest_gap, 0) + params.iris_radius_px) / zoom
+    closed = float(np.clip(1 - opening[5] * zoom / rest_gap, 0, 1)) if rest_gap > 1e-3 else 0.0
+    # The lid skin begins where the lid was at rest, about as far up as the gap has shrunk.
+    travel = max(closed, 0.25) * max(rest_gap, 0.0) + 0.3 * params.iris_radius_px
+    margin = 2 + params.softness_px + travel / zoom
     x0, y0, x1, y1 = bounds(opening, margin, width, height)
     if x0 >= x1 or y0 >= y1:
         return
     y, x = np.mgrid[y0:y1, x0:x1].astype(np.float64)
     u, v = a * x + b * y + c, d * x + e * y + f
     now, rest = Opening.seen_from(opening, x, y), Opening.seen_from(params.rest_aperture, u, v)
-    closed = float(np.clip(1 - opening[5] * zoom / rest_gap, 0, 1)) if rest_gap > 1e-3 else 0.0
 
     region = frame[y0:y1, x0:x1].astype(np.float64)
     skin, skin_weight = _lid_skin(params, now, rest, zoom, lid)

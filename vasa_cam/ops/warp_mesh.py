@@ -93,7 +93,7 @@ def warp_mesh(
     mesh: WarpMesh,
     vertices: F32,  # [N, 3]
     attributes: F32,  # [N, 2]
-    options: WarpOptions = WarpOptions(),  # noqa: B008 - frozen, so sharing it is safe
+    options: WarpOptions = WarpOptions(),
     *,
     out: U8,  # [H, W, 4]
 ) -> U8:
