@@ -60,12 +60,11 @@ _POINTS: Final = tuple(
 _FIT: Final = FitOptions(sparsity=0.004, ridge=0.01)
 _GAZE_GAIN: Final = {"In": 1.2, "Out": 1.2, "Up": 2.4, "Down": 2.4}
 _SCORES: Final = {
-    "eyeBlink": (0.5, 0.9),
-    "browInnerUp": (0.0, 2.5),
-    "browOuterUp": (0.3, 1.2),
-    "browDown": (1.0, 0.7),
-    "mouthFunnel": (0.5, 3.0),
-    "mouthPucker": (0.5, 1.2),
+    "eyeBlink": (0.4, 1.4),
+    "browInnerUp": (0.3, 2.5),
+    "browOuterUp": (0.2, 1.0),
+    "browDown": (2.0, 0.0),
+    "mouthFunnel": (2.0, 0.0),
     "mouthLeft": (0.1, 1.8),
     "mouthRight": (0.1, 1.8),
 }
