@@ -222,10 +222,12 @@ def _sclera(
     fill = fill * window.shadow[..., None]
     keep = smoothstep(IRIS_SOLID - 0.06, IRIS_SOLID + 0.05, window.radius)
     keep = keep * smoothstep(-0.5, 0.6, window.inside)
-    # Lashes and the lid's edge belong to the lid; here they would stay behind when it rises.
-    lash = smoothstep(0.80, 0.60, (window.photo @ LUMA) / np.maximum(fill @ LUMA, 1.0))
-    edge = smoothstep(0.20 * radius, 0.08 * radius, window.inside) * (window.height < 0.0)
-    keep = keep * (1.0 - 0.75 * lash * edge)
+    # Lashes belong to the lid and a blurred rim to the iris; here both would stay behind.
+    darkness = (window.photo @ LUMA) / np.maximum(fill @ LUMA, 1.0)
+    lash = smoothstep(0.20 * radius, 0.08 * radius, window.inside) * (window.height < 0.0)
+    keep = keep * (1.0 - 0.75 * lash * smoothstep(0.80, 0.60, darkness))
+    rim = smoothstep(1.35, 1.15, window.radius)
+    keep = keep * (1.0 - 0.85 * rim * smoothstep(0.93, 0.78, darkness))
     return np.asarray(fill + (window.photo - fill) * keep[..., None], np.float32)
 
 
@@ -285,14 +287,16 @@ def _lid_skin(
     column = 0.6 * _along(np.median(skin, 0)) + 0.4 * np.percentile(skin.reshape(-1, 3), 65, axis=0)
     below = np.median(sample(photo, lower + 0.7 * (lower - upper).max(0)), 0)
     lack = 0.88 * float(below @ LUMA) / max(float((column @ LUMA).mean()), 1.0)
-    column = column * np.clip(lack, 1.0, 1.35) ** 0.8
+    lift = float(np.clip(lack, 1.0, 1.6)) ** 0.9
+    column = column * lift
     v = np.linspace(0.0, 1.0, LID_ROWS, dtype=np.float32)[:, None]
     s = np.linspace(-1.0, 1.0, LID_COLUMNS, dtype=np.float32)[None, :]
     shade = 0.88 + 0.14 * np.sin(np.pi * np.clip(0.10 + 0.85 * v, 0, 1)) * (1 - 0.4 * s**2)
     shade = shade - 0.05 * s**2 - 0.10 * smoothstep(0.8, 1.0, v)
     colour = column[None] * shade[..., None]
     # The patch begins where the lid rests: as the skin just above it, with the crease between.
-    crease = _along(np.median(skin[1:6], 0))[None] * (1.0 - 0.10 * bump(v, 0.12, 0.10))[..., None]
+    crease = _along(np.median(skin[1:6], 0)) * lift**0.4
+    crease = crease[None] * (1.0 - 0.10 * bump(v, 0.12, 0.10))[..., None]
     colour = crease + (colour - crease) * smoothstep(0.05, 0.6, v)[..., None]
     sigma = float(np.clip(np.median(np.abs(np.diff(skin @ LUMA, axis=1))), 0.4, 4.0))
     grain = blur(rng.normal(0, 1, shade.shape).astype(np.float32), 0.7) * sigma

@@ -49,7 +49,7 @@ def tongue_part(colours: MouthColours, texels_per_cm: float, rng: np.random.Gene
     size = (round(3.6 * texels_per_cm), round(4.4 * texels_per_cm))
     tip = smoothstep(0.30, 0.88, along) * (1.0 - 0.25 * across**2)
     # The tip rises first and comes forward: the l and th of speech, then out.
-    lift = tip[..., None] * vector(0.0, -0.62, -0.75)
+    lift = tip[..., None] * vector(0.0, -0.90, -0.75)
     return Part(
         vertices=_tongue_surface(across, along).reshape(-1, 3),
         uv=_texels(across, along, size),

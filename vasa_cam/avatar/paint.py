@@ -21,6 +21,8 @@ def vector(*values: float) -> Floats:
     return np.array(values, np.float32)
 
 
+_BLOCK: Final = 8192
+"""Points handled at once where memory grows with points times outline."""
 LUMA: Final = vector(0.299, 0.587, 0.114)
 """Rec. 601 weights of R, G and B."""
 
@@ -62,15 +64,24 @@ def blur(picture: Reals, sigma: float) -> Floats:
 
 def inside_distance(outline: Reals, at: Reals) -> Floats:
     """Signed distance of points [..., 2] to a closed outline [n, 2]: positive inside."""
+    points = at.reshape(-1, 2)
+    blocks = [
+        _inside_distance(outline, points[first : first + _BLOCK])
+        for first in range(0, len(points), _BLOCK)
+    ]
+    return np.concatenate(blocks).reshape(at.shape[:-1]) if blocks else np.zeros(0, np.float32)
+
+
+def _inside_distance(outline: Reals, points: Reals) -> Floats:
     start, end = outline, np.roll(outline, -1, axis=0)
     edge = end - start
-    rel = at[..., None, :] - start
+    rel = points[:, None] - start
     length = np.maximum((edge * edge).sum(-1), 1e-9)
     t = np.clip((rel * edge).sum(-1) / length, 0.0, 1.0)
     near = np.sqrt(((rel - t[..., None] * edge) ** 2).sum(-1).min(-1))
-    y = at[..., 1:2]
+    y = points[:, 1:2]
     crosses = (start[:, 1] > y) != (end[:, 1] > y)
     rise = np.where(np.abs(edge[:, 1]) < 1e-9, 1e-9, edge[:, 1])
     cut = start[:, 0] + (y - start[:, 1]) * edge[:, 0] / rise
-    odd = (crosses & (at[..., 0:1] < cut)).sum(-1) % 2 == 1
+    odd = (crosses & (points[:, 0:1] < cut)).sum(-1) % 2 == 1
     return np.asarray(np.where(odd, near, -near), np.float32)
