@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,7 +34,13 @@ def device_of(array: Array, op: str, name: str) -> tuple[str, int]:
 
 def dtype_name(array: Array) -> str:
     """ "float32", "uint8", ... for NumPy, CuPy and torch alike."""
-    return str(array.dtype).rpartition(".")[2]
+    return _name_of(array.dtype)
+
+
+@cache
+def _name_of(dtype: Any) -> str:
+    # Spelling a NumPy dtype takes longer than every other check of an array together.
+    return str(dtype).rpartition(".")[2]
 
 
 def is_contiguous(array: Array) -> bool:
