@@ -39,8 +39,8 @@ RING_FOLLOW = (0.88, 0.93, 0.97, 1.0)
 LID_MEET = 0.88
 """A closing lid meets the other this far down from the upper one."""
 LID_ARC_CM = 0.12
-LID_SHARE = {"eyeLookDown": 0.53, "eyeLookUp": 0.75, "eyeWide": 0.9}
-"""Share of ICT's lid movement, whose eyes are wider open than the canonical face's."""
+STRENGTH = {"eyeLookDown": 0.53, "eyeLookUp": 0.75, "eyeWide": 0.9, "browDown": 1.35}
+"""Times ICT's movement: its eyes are wider open than the canonical face's, its frown is faint."""
 LIP_SHARE = {"noseSneer": (0.6, 0.25), "mouthShrugUpper": (0.95, 0.3), "mouthUpperUp": (0.85, 1.1)}
 """Share of ICT's upper-lip movement at the outer border and at the mouth line."""
 PUFF_WIDEN_CM = 0.85
@@ -207,7 +207,7 @@ def arkit_offsets(
     press = author.lips(zero, _press)
     ramp = side_ramp(canonical)[:, None]
     left = {"mouthPress": press * ramp, "eyeBlink": author.blink(ict["eyeBlink_L"])}
-    left |= {stem: share * ict[f"{stem}_L"] for stem, share in LID_SHARE.items()}
+    left |= {stem: share * ict[f"{stem}_L"] for stem, share in STRENGTH.items()}
     for stem in ("noseSneer", "mouthUpperUp"):
         left[stem] = author.eased_lips(ict[f"{stem}_L"], *LIP_SHARE[stem])
     whole["mouthShrugUpper"] = author.eased_lips(
