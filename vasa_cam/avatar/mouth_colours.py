@@ -72,7 +72,7 @@ def measure_colours(canvas: Bytes, points_px: Floats, teeth: OwnTeeth | None) ->
     return MouthColours(
         enamel=np.asarray(np.minimum(enamel, 250.0), np.float32),
         gum=np.asarray(flesh * 0.92, np.float32),
-        tongue=np.asarray(flesh * 0.80, np.float32),
+        tongue=np.asarray(flesh * 0.76, np.float32),
         flesh=np.asarray(flesh * 0.80, np.float32),
         dark=np.asarray(flesh * (0.19 + redness * vector(0.10, -0.02, -0.01)), np.float32),
         gloss=np.asarray(0.5 * enamel, np.float32),

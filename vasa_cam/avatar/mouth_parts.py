@@ -66,7 +66,7 @@ def _tongue_surface(across: Reals, along: Reals) -> Floats:
     half = 2.0 * (1.0 - 0.12 * along) * np.sqrt(np.clip(1.02 - along**5.0, 0.02, 1.0))
     x = half * np.sin(across * 1.35) / np.sin(1.35)
     z = 5.4 - 4.55 * np.sin(np.clip(along / 0.94, 0, 1) * np.pi / 2)
-    y = 0.95 - 0.62 * np.sin(np.pi * np.clip(along, 0, 1) ** 1.5)
+    y = 0.97 - 0.62 * np.sin(np.pi * np.clip(along, 0, 1) ** 1.5)
     y = y + 0.62 * smoothstep(0.82, 1.0, along)
     y = y + 0.40 * across**2 + 0.12 * bump(across, 0.0, 0.11) * smoothstep(0.97, 0.6, along)
     return np.stack([x, y, z], -1).astype(np.float32)
@@ -85,7 +85,7 @@ def _paint_tongue(colours: MouthColours, size: tuple[int, int], rng: np.random.G
     # Papillae are paler than the edges.
     pale = 0.10 * (1.0 - u**2) * (1.0 + 0.5 * coarse)
     colour = colours.tongue * tone[..., None] * (1.0 + pale[..., None] * vector(0.2, 1.0, 0.9))
-    return np.asarray(colour + colours.gloss * (0.16 * wet)[..., None], np.float32)
+    return np.asarray(colour + colours.gloss * (0.10 * wet)[..., None], np.float32)
 
 
 def cavity_part(colours: MouthColours, texels_per_cm: float) -> Part:

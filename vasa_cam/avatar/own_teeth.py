@@ -18,6 +18,8 @@ from vasa_cam.avatar.teeth import Arch, ArchPlan
 
 _SURE: Final = 0.7
 _LONGEST_CHANGE_CM: Final = 0.22
+_ROW: Final = 41
+"""Columns of an arch plan, about three teeth, over which an edge is averaged."""
 
 
 @dataclass(frozen=True)
@@ -102,24 +104,18 @@ def follow_photo(plan: ArchPlan, teeth: OwnTeeth, to_canvas: ToCanvas) -> ArchPl
     below = to_canvas(plan.place(plan.s, plan.edge + move + 0.07))
     move = np.where(_look(teeth.opening, teeth, below) > 0.6, move, np.maximum(move + 0.06, 0.0))
     move = _steady(move, visible)
-    trust = visible.astype(np.float32)
-    soft = blur((move * trust)[None].astype(np.float32), 1.2)[0]
-    weight = blur(trust[None], 1.2)[0]
-    far = blur((move * trust)[None].astype(np.float32), 12.0)[0]
-    far_weight = blur(trust[None], 12.0)[0]
-    usual = far / np.maximum(far_weight, 0.02)
-    edge = plan.edge + soft + usual * (1.0 - weight)
+    edge = plan.edge + blur(move[None], 6.0)[0]
     return replace(plan, edge=np.maximum(edge, plan.neck + 0.2).astype(np.float32))
 
 
 def _steady(move: Reals, visible: Reals) -> Floats:
-    """Take out spikes: running median over the visible columns, near their common value."""
+    """The row's course without single teeth: an edge that touches a lower tooth is unclear."""
     if not visible.any():
         return np.asarray(move, np.float32)
     usual = float(np.median(move[visible]))
-    filled = np.where(visible, move, usual)
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(filled, 3, mode="edge"), 7)
-    return np.asarray(np.clip(np.median(windows, -1), usual - 0.12, usual + 0.12), np.float32)
+    filled = np.pad(np.where(visible, move, usual), _ROW // 2, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(filled, _ROW)
+    return np.asarray(np.clip(np.median(windows, -1), usual - 0.1, usual + 0.1), np.float32)
 
 
 def paste_own_teeth(arch: Arch, teeth: OwnTeeth, to_canvas: ToCanvas) -> Arch:
