@@ -1,4 +1,4 @@
-"""Avatars for the render tests: the shipped one, and closed-mouth portraits enrolled on the spot."""
+"""Avatars for the render tests: the shipped one, and closed-mouth portraits enrolled here."""
 
 from __future__ import annotations
 

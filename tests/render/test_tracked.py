@@ -45,26 +45,26 @@ def tracker(shared: Path) -> Tracker:
 
 
 @pytest.fixture(scope="module")
-def draw(astronaut: Avatar):  # noqa: ANN201 - a local function
+def draw(astronaut: Avatar):
     renderer = LayeredRenderer(RenderConfig(512, 512))
     state = renderer.prepare(astronaut)
     return lambda **pose: renderer.render(state, motion_of(pose))
 
 
-def test_neutral_closes_the_smiling_mouth(tracker: Tracker, draw) -> None:  # noqa: ANN001
+def test_neutral_closes_the_smiling_mouth(tracker: Tracker, draw) -> None:
     _, _, points = tracker(draw())
     width = np.linalg.norm(points[61] - points[291])
     assert np.linalg.norm(points[13] - points[14]) < 0.04 * width
 
 
-def test_blinks_are_seen(tracker: Tracker, draw) -> None:  # noqa: ANN001
+def test_blinks_are_seen(tracker: Tracker, draw) -> None:
     rest, _, _ = tracker(draw())
     shut, _, _ = tracker(draw(eyeBlinkLeft=1.0, eyeBlinkRight=1.0))
     for side in ("Left", "Right"):
         assert shut[f"eyeBlink{side}"] > rest[f"eyeBlink{side}"] + 0.25
 
 
-def test_the_jaw_opens_in_proportion(tracker: Tracker, draw) -> None:  # noqa: ANN001
+def test_the_jaw_opens_in_proportion(tracker: Tracker, draw) -> None:
     gaps = []
     for opened in (0.0, 0.25, 0.5, 0.75):
         _, _, points = tracker(draw(jawOpen=opened))
@@ -72,7 +72,7 @@ def test_the_jaw_opens_in_proportion(tracker: Tracker, draw) -> None:  # noqa: A
     assert np.all(np.diff(gaps) > 0.01)
 
 
-def test_smile_widens_and_pucker_narrows(tracker: Tracker, draw) -> None:  # noqa: ANN001
+def test_smile_widens_and_pucker_narrows(tracker: Tracker, draw) -> None:
     def width(**pose: float) -> float:
         _, _, points = tracker(draw(**pose))
         return float(np.linalg.norm(points[61] - points[291]))
@@ -82,7 +82,7 @@ def test_smile_widens_and_pucker_narrows(tracker: Tracker, draw) -> None:  # noq
     assert width(mouthPucker=0.8) < 0.9 * rest
 
 
-def test_gaze_turns_the_irises(tracker: Tracker, draw) -> None:  # noqa: ANN001
+def test_gaze_turns_the_irises(tracker: Tracker, draw) -> None:
     def irises(**pose: float) -> np.ndarray:
         _, _, points = tracker(draw(**pose))
         return points[[468, 473]] - points[[133, 362]]
@@ -94,9 +94,11 @@ def test_gaze_turns_the_irises(tracker: Tracker, draw) -> None:  # noqa: ANN001
     assert (up[:, 1] < -0.3).all()
 
 
-@pytest.mark.parametrize(("axis", "degrees"), [("rx", 8.0), ("ry", 12.0), ("ry", -12.0), ("rz", 9.0)])
+@pytest.mark.parametrize(
+    ("axis", "degrees"), [("rx", 8.0), ("ry", 12.0), ("ry", -12.0), ("rz", 9.0)]
+)
 def test_head_turns_have_the_documented_sign_and_size(
-    tracker: Tracker, draw, axis: str, degrees: float  # noqa: ANN001
+    tracker: Tracker, draw, axis: str, degrees: float
 ) -> None:
     """docs: rx > 0 nods down, ry > 0 turns the nose to the image left, rz > 0 tilts clockwise."""
     _, rest, _ = tracker(draw())

@@ -17,8 +17,8 @@ from vasa_cam.avatar.file import Avatar, AvatarMeta
 from vasa_cam.avatar.folds import draw_detail
 from vasa_cam.avatar.mesh import HeadFrame, PortraitMesh, build_mesh, fit_head_frame, settle_depth
 from vasa_cam.avatar.mouth import MouthInterior, build_mouth
-from vasa_cam.avatar.portrait import PortraitOptions, Portrait, read_portrait
-from vasa_cam.avatar.seam import is_closed, snap_seam
+from vasa_cam.avatar.portrait import Portrait, PortraitOptions, read_portrait
+from vasa_cam.avatar.seam import is_closed, join_depths, snap_seam
 from vasa_cam.avatar.shapes import personal_shapes
 from vasa_cam.face_model import FaceModel, load_face_model
 from vasa_cam.landmarks import EYE_CORNERS, FACE_OVAL, LEFT_BROW, LEFT_IRIS, RIGHT_BROW, RIGHT_IRIS
@@ -46,6 +46,8 @@ def build_avatar(portrait: Portrait, name: str) -> Avatar:
         landmarks = snap_seam(luma, landmarks)
     frame = fit_head_frame(landmarks, model)
     points = settle_depth(landmarks, frame, model)
+    if closed:
+        points = join_depths(points)
     mesh = build_mesh(points, frame, model, portrait.hair)
     eyes = _build_eyes(portrait, mesh, model, frame)
     mouth = build_mouth(
@@ -111,7 +113,7 @@ def _meta(
         canvas_px=(width, height),
         view_px=portrait.view,
         closed_mouth=closed,
-        face_px=(float(low[0]), float(low[1]), *(float(side) for side in high - low)),
+        face_px=(float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])),
         iod_px=float(np.linalg.norm(left - right)),
         focal_px=frame.focal_px,
         pivot_px=(

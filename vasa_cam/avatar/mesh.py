@@ -2,7 +2,7 @@
 
 The neutral mesh lies exactly on the photo: a vertex's texture coordinate is its own position, so
 that rest motion reproduces the picture. Only depth is invented: half the tracker's, half the
-canonical model's, with a limit on its slope, because a steep ear or cheek tears when the head turns.
+canonical model's, with a limit on its slope, because steep ears and cheeks tear in a turning head.
 """
 
 from __future__ import annotations

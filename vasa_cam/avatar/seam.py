@@ -42,7 +42,7 @@ def snap_seam(luma: Floats, points_px: Floats) -> Floats:
     luma: float32 [H, W] of the canvas; points_px: float32 [>=468, 3]. Returns new points.
     """
     points = points_px.astype(np.float64).copy()
-    inner_upper, inner_lower = (np.asarray(rings[3]) for rings in (UPPER_LIP_RINGS, LOWER_LIP_RINGS))
+    inner_upper, inner_lower = np.asarray(UPPER_LIP_RINGS[3]), np.asarray(LOWER_LIP_RINGS[3])
     axis = points[MOUTH_CORNERS[1], :2] - points[MOUTH_CORNERS[0], :2]
     width = float(np.linalg.norm(axis))
     down = np.array([-axis[1], axis[0]]) / width
@@ -60,7 +60,18 @@ def snap_seam(luma: Floats, points_px: Floats) -> Floats:
                 points[ring[1:-1]] += share * move[1:-1]
             else:
                 points[ring] = target
-    return points.astype(np.float32)
+    return np.asarray(points, np.float32)
+
+
+def join_depths(points_px: Floats) -> Floats:
+    """The landmarks with both inner lips at one depth, so that closed lips stay shut in a turn.
+
+    points_px: float32 [468, 3] of a closed mouth, depth settled. Returns new points.
+    """
+    points = points_px.copy()
+    upper, lower = np.asarray(UPPER_LIP_RINGS[3]), np.asarray(LOWER_LIP_RINGS[3])
+    points[upper, 2] = points[lower, 2] = 0.5 * (points[upper, 2] + points[lower, 2])
+    return points
 
 
 def _rings() -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], float]]:

@@ -81,12 +81,12 @@ def place(picture: Bytes, framing: Framing) -> Bytes:
         ImageFilter.GaussianBlur(max(1.0, _EXTENSION_BLUR_SHARE * height))
     )
     inside = inside_y[:, None] & inside_x[None, :]
-    return np.where(inside[..., None], out, np.asarray(soft)).astype(np.uint8)
+    return np.asarray(np.where(inside[..., None], out, np.asarray(soft)), np.uint8)
 
 
 def feather_cut_edges(texture_rgba: Bytes, framing: Framing) -> Bytes:
     """Fades the person out at canvas edges that lie inside the output, where the photo was cut."""
-    height, width = texture_rgba.shape[:2]
+    width = texture_rgba.shape[1]
     left = framing.offset_px[0] - 0.5 * framing.scale
     right = left + width * framing.scale
     reach = max(2.0, _FEATHER_SHARE * width)
@@ -98,9 +98,9 @@ def feather_cut_edges(texture_rgba: Bytes, framing: Framing) -> Bytes:
         fade = np.minimum(fade, (width - 1 - column) / reach)
     if fade.min() >= 1.0:
         return texture_rgba
-    out = texture_rgba.copy()
+    out: Bytes = texture_rgba.copy()
     ramp = np.clip(fade, 0.0, 1.0)
-    out[..., 3] = np.rint(out[..., 3] * (ramp * ramp * (3.0 - 2.0 * ramp))[None]).astype(np.uint8)
+    out[..., 3] = np.rint(out[..., 3] * (ramp * ramp * (3.0 - 2.0 * ramp))[None])
     return out
 
 
@@ -118,12 +118,12 @@ def make_background(choice: str, plate_rgb: Bytes, framing: Framing) -> Bytes:
         if choice == "photo":
             return placed
         radius = _BLUR_SHARE * framing.height
-        return np.asarray(Image.fromarray(placed).filter(ImageFilter.GaussianBlur(radius))).copy()
+        return np.array(Image.fromarray(placed).filter(ImageFilter.GaussianBlur(radius)), np.uint8)
     try:
         colour = ImageColor.getrgb(choice)[:3]
     except ValueError:
         return _cover(Path(choice), size)
-    return np.broadcast_to(np.array(colour, np.uint8), (size[1], size[0], 3)).copy()
+    return np.tile(np.array(colour, np.uint8), (size[1], size[0], 1))
 
 
 def _cover(path: Path, size: tuple[int, int]) -> Bytes:
@@ -142,7 +142,7 @@ def _cover(path: Path, size: tuple[int, int]) -> Bytes:
         Image.Resampling.LANCZOS,
     )
     left, top = (scaled.width - size[0]) // 2, (scaled.height - size[1]) // 2
-    return np.asarray(scaled.crop((left, top, left + size[0], top + size[1]))).copy()
+    return np.array(scaled.crop((left, top, left + size[0], top + size[1])), np.uint8)
 
 
 def _reflect(index: npt.NDArray[np.int_], size: int) -> npt.NDArray[np.int_]:

@@ -98,9 +98,10 @@ class Eye:
         # Canvas px to patch px: pixel centres are at integers on both sides.
         affine *= self.patch_scale
         affine[:, 2] += 0.5 * self.patch_scale - 0.5
+        xx, xy, x0, yx, yy, y0 = (float(value) for value in affine.ravel())
         params = replace(
             self.params,
-            patch_from_screen=tuple(float(value) for value in affine.ravel()),
+            patch_from_screen=(xx, xy, x0, yx, yy, y0),
             gaze_rad=self._gaze(motion),
         )
         ops.compose_eye(frame, self.aperture, params, self.sclera, self.iris, self.lid)
@@ -163,6 +164,7 @@ class Mouth:
             return
         origin = (int(low[0]), int(low[1]))
         layer = self.layer[: height * width * 4].reshape(height, width, 4)
-        posed = (part[: self.count] for part in rigid)
-        ops.warp_mesh(self.interior, *posed, ops.WarpOptions(origin_px=origin), out=layer)
+        posed, attributes = (part[: self.count] for part in rigid)
+        options = ops.WarpOptions(origin_px=origin)
+        ops.warp_mesh(self.interior, posed, attributes, options, out=layer)
         ops.compose_mouth(frame, self.aperture, self.params, layer, origin)

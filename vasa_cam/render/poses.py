@@ -83,4 +83,4 @@ def contact_sheet(avatar: Avatar, size_px: int = 384, columns: int = 5) -> Bytes
         at = (size_px * 0.03, size_px * (0.97 - _CAPTION_SHARE))
         draw.text(at, caption, font=font, fill="white", stroke_width=2, stroke_fill="black")
         sheet.paste(tile, (k % columns * size_px, k // columns * size_px))
-    return np.asarray(sheet).copy()
+    return np.array(sheet, np.uint8)

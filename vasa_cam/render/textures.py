@@ -28,16 +28,12 @@ def shrink(texture: Texture, scale: float) -> Texture:
     channels = [texture] if texture.ndim == 2 else np.moveaxis(texture, 2, 0)
     # Channel by channel: Pillow would premultiply RGBA and blacken the colours under alpha 0, which
     # the warp's straight-alpha lookup reads at the person's edge.
-    small = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(part)).resize(size, Image.Resampling.LANCZOS))
-        for part in channels
-    ]
-    return np.stack(small, axis=2) if texture.ndim == 3 else small[0].copy()
+    parts = [Image.fromarray(np.ascontiguousarray(part)) for part in channels]
+    reduced = [np.array(part.resize(size, Image.Resampling.LANCZOS), np.uint8) for part in parts]
+    return np.asarray(np.stack(reduced, axis=2) if texture.ndim == 3 else reduced[0])
 
 
-def texture_uv(
-    points_px: Floats, size_px: tuple[int, int], texture: npt.NDArray[Any]
-) -> Floats:
+def texture_uv(points_px: Floats, size_px: tuple[int, int], texture: npt.NDArray[Any]) -> Floats:
     """Points of a picture of size (w, h) as pixel coordinates of its (shrunk) texture, [N, 2]."""
     scale = np.array([texture.shape[1] / size_px[0], texture.shape[0] / size_px[1]], np.float32)
     return np.ascontiguousarray((points_px + 0.5) * scale - 0.5, np.float32)
