@@ -1,1 +1,1 @@
-"""Training of the shipped motion models (extra `train`: torch). Nothing in the package imports it."""
+"""Training of the shipped motion models (extra `train`: torch); the package never imports it."""
