@@ -155,6 +155,8 @@ void WarpMesh::run(const TensorView& vertices, const TensorView& attributes,
   frame.width = static_cast<std::int32_t>(out.shape[1]);
   if (state.device == Device::cuda) {
 #ifdef VASA_CAM_WITH_CUDA
+    require(reinterpret_cast<std::uintptr_t>(out.data) % 4 == 0, kOp,
+            "out must begin at a multiple of four bytes on a GPU");
     const std::int64_t bytes = warp_cuda_scratch_bytes(frame.width, frame.height);
     if (bytes > state.cuda_scratch_bytes) {
       state.cuda_scratch = std::make_unique<MemoryBlock>(bytes, state.device, state.device_id);

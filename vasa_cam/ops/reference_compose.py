@@ -51,8 +51,8 @@ def compose_over(background: U8, layer: U8, origin_px: tuple[int, int], *, out: 
     mixed = upper[..., :3] * alpha + under[..., :3] * (behind * (1 - alpha))
     # Where the layer is empty the background stays, also the colour of its transparent pixels.
     shown = alpha > 0
-    mixed = to_bytes(mixed / np.where(total > 0, total, 1))
-    under[..., :3] = np.where(shown, mixed, under[..., :3])
+    colour = to_bytes(mixed / np.where(total > 0, total, 1))
+    under[..., :3] = np.where(shown, colour, under[..., :3])
     if out.shape[2] == 4:
         under[..., 3:] = np.where(shown, to_bytes(total * 255), under[..., 3:])
     return out

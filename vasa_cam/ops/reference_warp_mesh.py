@@ -91,7 +91,7 @@ def _pixel_boxes(
 ) -> tuple[I64, I64, Bools]:
     """First and last pixel (x, y) of every triangle's box, [T, 2] each, and which are drawable."""
     corners = vertices[triangles]
-    usable = (np.abs(corners) <= MAX_COORDINATE_PX).all((1, 2))
+    usable = np.all(np.abs(corners) <= MAX_COORDINATE_PX, axis=(1, 2))
     corners = np.where(usable[:, None, None], corners, 0.0)
     a, b, c = (corners[:, k, :2] for k in range(3))
     doubled = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
@@ -169,10 +169,10 @@ def edge_pixels(coordinates: F64, jump_px: float) -> Bools:
     A pixel is an edge when a coordinate differs by more than jump_px from its left or upper
     neighbour's (UNCOVERED differs from everything); its eight neighbours are smoothed with it.
     """
-    jump = np.zeros(coordinates.shape[:2], np.bool_)
+    height, width = coordinates.shape[:2]
+    jump = np.zeros((height, width), np.bool_)
     jump[:, 1:] |= (np.abs(np.diff(coordinates, axis=1)) > jump_px).any(-1)
     jump[1:, :] |= (np.abs(np.diff(coordinates, axis=0)) > jump_px).any(-1)
-    height, width = jump.shape
     padded = np.pad(jump, 1)
     shifted = [padded[j : j + height, i : i + width] for j in range(3) for i in range(3)]
     return np.asarray(np.any(shifted, axis=0))
