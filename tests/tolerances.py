@@ -39,6 +39,33 @@ TOLERANCES: Final[dict[str, Tolerance]] = {
         share=0.02,
     ),
     "pixel.packed": Tolerance(0.0, "bytes are only moved"),
+    "warp_mesh.colour": Tolerance(
+        2.0,
+        "levels; texture coordinates are rounded to 1/256 px, off by at most 1/512 px, which on "
+        "the steepest edge (1.1 * 255 levels a px, twice) is 1.1, and to the nearest byte",
+    ),
+    "warp_mesh.edges": Tolerance(
+        255.0,
+        "a pixel within float32 rounding of a triangle's edge, of another's depth or of the jump "
+        "limit may go to either side",
+        share=1e-3,
+    ),
+    "compose.over": Tolerance(
+        1.0,
+        "levels; RGB is exact, RGBA over a translucent background divides by a float32 alpha",
+        share=0.001,
+    ),
+    "compose.aperture": Tolerance(
+        5e-4, "px; float32 differences of coordinates up to 2,000 px, whose step is 1.2e-4"
+    ),
+    "compose.eye": Tolerance(
+        1.0,
+        "levels; float32 lookups and curves at 1e-4 px, which changes the rounding of a few pixels",
+        share=0.005,
+    ),
+    "compose.mouth": Tolerance(
+        1.0, "levels; float32 curves and powers, as for the eye", share=0.005
+    ),
 }
 """Key: `<op>.<output>`."""
 
