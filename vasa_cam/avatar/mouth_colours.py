@@ -26,7 +26,7 @@ _CHEEKS: Final = (50, 280, 205, 425, 101, 330, 151, 9)
 _LIPS: Final = (85, 315, 16, 72, 302, 11, 180, 404)
 _SURE: Final = 0.8
 _ENOUGH: Final = 20
-_ENAMEL: Final = vector(1.0, 0.88, 0.75)
+_ENAMEL: Final = vector(1.0, 0.87, 0.75)
 """Hue of front teeth in portraits, brightest channel 1."""
 _USUAL_SKIN: Final = vector(1.0, 0.78, 0.65)
 
@@ -88,7 +88,9 @@ def _enamel(skin: Floats, white: Floats, brightest: float) -> Floats:
     level = 180.0 * (max(float(skin @ LUMA), 1.0) / 165.0) ** 0.45
     level = min(level, brightest, 1.6 * float(white @ LUMA) + 20.0)
     hue = _ENAMEL * np.clip((skin / skin.max() / _USUAL_SKIN) ** 0.5, 0.8, 1.25)
-    hue = 0.65 * hue / hue.max() + 0.35 * white / white.max()
+    # Eyes that hardly show their white tell the colour of lids.
+    pale = np.maximum(white / white.max(), vector(0.85, 0.74, 0.45))
+    hue = 0.65 * hue / hue.max() + 0.35 * pale
     return np.asarray(hue / float(hue @ LUMA) * level, np.float32)
 
 

@@ -252,7 +252,7 @@ def _enamel_shade(t: Reals, v: Reals, kind: Reals, gap_cm: Reals) -> Floats:
     """Multiplier of the enamel colour, [h, w, 3]."""
     warm_neck = smoothstep(0.5, 0.0, v)[..., None] * vector(0.07, 0.12, 0.22)
     thin = smoothstep(0.80, 1.0, v) * np.where(kind <= 2, 1.0, 0.35)
-    thin_edge = thin[..., None] * vector(0.16, 0.13, 0.09)
+    thin_edge = thin[..., None] * vector(0.14, 0.13, 0.11)
     light = 0.045 * bump(t, -0.2, 0.32) * bump(v, 0.5, 0.22)
     form = 1.0 - 0.06 * t * t - 0.07 * np.abs(t) ** 6 + light
     # Neighbours touch in the middle of the crown; the gap darkens towards the edge and the gum.
