@@ -1,7 +1,7 @@
 """Beyond the photo's edges: the canvas's overscan, continued without streaks.
 
 The background is mirrored and loses detail with distance. A person cut off by the frame goes on:
-straight at the sides and the bottom; at the top the outline closes to a dome that keeps its width
+straight at the bottom; at the top and the sides the outline closes to a dome that keeps its width
 and slope at the cut. Their colours are mirrored within a narrow strip: hair goes on as hair.
 """
 
@@ -44,20 +44,29 @@ def extend_person(colours: F32, borders: Borders) -> F32:
 
 
 def extend_alpha(alpha: F32, borders: Borders) -> F32:
-    """The matte [H, W] beyond the edges: straight, and closing to a dome at the top."""
+    """The matte [H, W] beyond the edges: domes at the top and the sides, straight at the bottom."""
     top, bottom, left, right = borders
-    height, width = alpha.shape
-    wide = np.pad(alpha, ((0, bottom), (left, right)), mode="edge")
-    # A half-transparent edge would go on as a veil.
-    wide = np.clip((wide - 0.3) / 0.4, 0, 1).astype(np.float32)
-    wide[:height, left : left + width] = alpha
-    if top == 0:
-        return wide
-    above = np.zeros((top, wide.shape[1]), np.float32)
-    for start, stop in _runs(wide[0] > 0.02):
-        above = np.maximum(above, _dome(wide, start, stop, top))
-    whole: F32 = np.vstack([above, wide])
-    return whole
+    before = _close_outwards(alpha.T, left, grounded=True).T
+    after = _close_outwards(alpha[:, ::-1].T, right, grounded=True).T[:, ::-1]
+    wide = np.hstack([before, alpha, after])
+    above = _close_outwards(wide, top, grounded=False)
+    below = np.clip((wide[-1:] - 0.3) / 0.4, 0, 1)  # a half-transparent edge would make a veil
+    whole: F32 = np.vstack([above, wide, np.repeat(below, bottom, 0)]).clip(0, 1)
+    return whole.astype(np.float32)
+
+
+def _close_outwards(alpha: F32, rows: int, grounded: bool) -> F32:
+    """[rows, W] before the first row of `alpha`: every run on it closing to a dome.
+
+    grounded: a run that reaches the end of the row stands there and closes on its other side only,
+    as shoulders do at the sides of a photo.
+    """
+    outside = np.zeros((rows, alpha.shape[1]), np.float32)
+    if rows:
+        for start, stop in _runs(alpha[0] > 0.1):
+            stands = grounded and stop == alpha.shape[1]
+            outside = np.maximum(outside, _dome(alpha, (start, stop), rows, stands))
+    return outside
 
 
 def _soften(pixels: F32, borders: Borders) -> F32:
@@ -101,24 +110,28 @@ def _runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
-def _dome(alpha: F32, start: int, stop: int, rows: int) -> F32:
-    """[rows, W] above the first row of `alpha`: its run start .. stop closing upwards.
+def _dome(alpha: F32, run: tuple[int, int], rows: int, stands: bool) -> F32:
+    """[rows, W] before the first row of `alpha`: its run start .. stop closing away from it.
 
     Near its top an outline is a parabola, width squared proportional to the depth below the apex,
-    so that the widths at the cut and a little below it give the apex.
+    so that the widths at the cut and a little below it give the apex. Where the run stands, half a
+    dome is drawn.
     """
-    half = max((stop - start) / 2, 1.0)
-    middle = (start + stop - 1) / 2
+    start, stop = run
+    half = max(float(stop - start), 1.0) if stands else max((stop - start) / 2, 1.0)
+    middle = stop - 1 if stands else (start + stop - 1) / 2
     depth = max(2, min(len(alpha) - 1, round(0.25 * half)))
     reach = 4 * depth
-    lower = alpha[depth, max(0, start - reach) : stop + reach] > 0.02
-    growth = (np.count_nonzero(lower) / 2) ** 2 - half**2
-    apex = float(np.clip(depth * half**2 / max(growth, 1.0), 1.0, 0.8 * half))
+    below = alpha[depth, max(0, start - reach) : stop + (0 if stands else reach)] > 0.1
+    wider = np.count_nonzero(below) * (1.0 if stands else 0.5)
+    apex = float(np.clip(depth * half**2 / max(wider**2 - half**2, 1.0), 1.0, 0.8 * half))
     closing = np.sqrt(np.clip(1 - np.arange(rows, 0, -1) / apex, 0, 1))[:, None]
     columns = np.arange(alpha.shape[1])[None, :]
     source = middle + (columns - middle) / np.maximum(closing, 1e-3)
     profile = np.zeros(alpha.shape[1], np.float32)
-    profile[start:stop] = alpha[0, start:stop]
+    profile[start:stop] = np.clip((alpha[0, start:stop] - 0.3) / 0.4, 0, 1)
     closed = np.interp(source, np.arange(alpha.shape[1]), profile, left=0, right=0)
+    if stands:
+        closed[:, stop - 1] = profile[stop - 1]
     dome: F32 = (closed * np.clip(closing * half / 2, 0, 1)).astype(np.float32)
     return dome

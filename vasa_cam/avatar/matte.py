@@ -105,7 +105,7 @@ def refine_matte(rgb: U8, confidence: F32, face: U8) -> F32:
     strands, trust = _colour_alpha(rgb, alpha, unit)
     mixed = guided * (1 - trust) + strands * trust
     clean = _one_piece(np.clip((mixed - 0.02) / 0.96, 0, 1).astype(np.float32), face)
-    return np.asarray(np.maximum(clean, face), np.float32)
+    return np.asarray(np.clip(np.maximum(clean, face), 0, 1), np.float32)
 
 
 def face_height(face: U8) -> float:

@@ -26,6 +26,7 @@ _RADIUS: Final = 2
 _OFFSETS: Final = tuple(
     (dy, dx) for dy in range(-_RADIUS, _RADIUS + 1) for dx in range(-_RADIUS, _RADIUS + 1)
 )
+_PEEL_RADIUS: Final = 3
 _CHUNK: Final = 8192  # patches compared at a time, to stay in the cache
 _JUMPS: Final = (1, 3, 8)
 _FAR_PENALTY: Final = 12.0
@@ -91,6 +92,7 @@ def fill_hole(rgb: U8, hole: Mask, usable: Mask, detailed: Mask, seed: int = 0) 
     if not level.source.any() or len(level.rows) == 0:
         return _to_bytes(_smooth_fill(rgb.astype(np.float32), hole))
     _start_randomly(level, rng)
+    _peel(level)
     coarse_depth = max(1, len(pyramid) - 2)
     _improve(level, 6, rng)
     for depth in range(len(pyramid) - 2, -1, -1):
@@ -157,6 +159,48 @@ def _start_randomly(level: _Level, rng: np.random.Generator) -> None:
     pick = rng.integers(0, len(rows), len(level.rows))
     level.field[level.rows, level.columns, 0] = rows[pick]
     level.field[level.rows, level.columns, 1] = columns[pick]
+
+
+def _peel(level: _Level) -> None:
+    """Fill the hole from its rim inwards, so that lines and rows go on into it.
+
+    Every rim pixel takes the middle of the known patch that fits best where its own patch is
+    known already (the exemplar of Criminisi, Perez and Toyama, 2004, ring by ring). Exhaustive,
+    hence for the coarsest level; the votes that follow smooth the seams.
+    """
+    cv2 = load_cv2()
+    reach = _PEEL_RADIUS
+    height, width = level.hole.shape
+    square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    good = cv2.erode(level.source.astype(np.uint8), square[2 * _RADIUS :, 2 * _RADIUS :]) > 0
+    good[:reach] = good[-reach:] = good[:, :reach] = good[:, -reach:] = False
+    sources = np.argwhere(good)
+    if len(sources) == 0 or min(height, width) <= 2 * reach:
+        return
+    shifts = np.array(
+        [dy * width + dx for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1)]
+    )
+    flat = level.image.reshape(-1, 3)
+    examples = flat[(sources @ [width, 1])[:, None] + shifts].reshape(len(sources), -1)
+    squares = examples**2
+    known = ~level.hole
+    while not known.all():
+        ring = np.argwhere(~known & (cv2.dilate(known.astype(np.uint8), np.ones((3, 3))) > 0))
+        if len(ring) == 0:
+            return
+        middle = np.clip(ring, reach, [height - 1 - reach, width - 1 - reach])
+        at = (middle @ [width, 1])[:, None] + shifts
+        mask = np.repeat(known.reshape(-1)[at], 3, axis=1).astype(np.float32)
+        wanted = flat[at].reshape(len(ring), -1) * mask
+        cost = mask @ squares.T - 2 * wanted @ examples.T  # less a constant of each row
+        away = ((middle[:, None] - sources[None]) ** 2).sum(2) / max(height, width) ** 2
+        cost += _FAR_PENALTY * mask.sum(1, keepdims=True) / 3 * away
+        found = sources[cost.argmin(1)] + ring - middle
+        level.image[ring[:, 0], ring[:, 1]] = level.image[found[:, 0], found[:, 1]]
+        level.field[ring[:, 0], ring[:, 1]] = np.clip(
+            found, _RADIUS, [height - 1 - _RADIUS, width - 1 - _RADIUS]
+        )
+        known[ring[:, 0], ring[:, 1]] = True
 
 
 def _inherit(finer: _Level, coarser: _Level) -> None:

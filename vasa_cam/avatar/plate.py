@@ -20,7 +20,7 @@ U8 = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
-BAND: Final = 0.2
+BAND: Final = 0.16
 """Depth of textured fill behind the silhouette, in face widths: more than motion ever reveals."""
 _SEEN: Final = 0.02  # alpha above which a pixel holds some of the person
 _RIM_PX: Final = 5
