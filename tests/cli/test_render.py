@@ -174,7 +174,7 @@ def test_the_command_line_says_it_in_one_line_and_exits_with_2(tmp_path: Path) -
 def test_a_stop_signal_leaves_no_half_file(
     tmp_path: Path, avatar: Path, number: signal.Signals
 ) -> None:
-    write_motion_csv(tmp_path / "long.csv", Motion(neutral(60_000), 50.0))
+    write_motion_csv(tmp_path / "long.csv", Motion(neutral(15_000), 50.0))
     out = tmp_path / "out.mp4"
     command = [sys.executable, "-m", "vasa_cam", "render", str(avatar)]
     command += ["--motion", str(tmp_path / "long.csv"), "-o", str(out), "--size", SIZE]

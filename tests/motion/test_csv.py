@@ -186,7 +186,7 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
     refuse(tmp_path / "other.csv", "lacks 52", "EyeBlinkLeft", "and others")
 
 
-@pytest.mark.parametrize("text", ["abc", "", "nan", "inf", "1,5", "0x1p3"])
+@pytest.mark.parametrize("text", ["abc", "", "nan", "inf", "-inf", "1,5", "0x1p3"])
 def test_bad_numbers_name_line_and_column(tmp_path: Path, text: str) -> None:
     rows = [{"Timecode": s} for s in stamps(70)]
     rows[4]["MouthFunnel"] = text

@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -82,7 +83,9 @@ def read_motion_csv(path: Path, rate_hz: float | None = None, degrees: bool = Fa
     rows = _rows(path)
     line, header = next(rows, (0, []))
     columns = _find_columns(path, header)
-    frames, codes, positions = [], [], []
+    targets = _targets(columns, degrees)
+    picked = [columns[target.name.lower()] for target in targets]
+    numbers, lines, codes, positions = [], [], [], []
     for position, (line, cells) in enumerate(rows):
         if len(cells) != len(header):
             raise InputError(
@@ -90,13 +93,14 @@ def read_motion_csv(path: Path, rate_hz: float | None = None, degrees: bool = Fa
             )
         if _face_was_lost(cells, columns):
             continue
-        frames.append(_frame(path, line, cells, columns, degrees))
+        numbers.append([_number(cells[place]) for place in picked])
+        lines.append(line)
         positions.append(position)
         if rate_hz is None:
             codes.append(_timecode(path, line, cells, columns))
-    if not frames:
+    if not numbers:
         raise InputError(f"{path} holds no row with motion after its header.")
-    values = np.stack(frames)
+    values = _frames(path, np.array(numbers), lines, targets)
     if rate_hz is not None:
         return _on_grid(values, np.array(positions) / rate_hz, rate_hz)
     return _timed(path, values, codes)
@@ -178,37 +182,57 @@ def _face_was_lost(cells: list[str], columns: dict[str, int]) -> bool:
     return count is not None and cells[count].strip() == "0"
 
 
-def _frame(
-    path: Path, line: int, cells: list[str], columns: dict[str, int], degrees: bool
-) -> Floats:
-    frame = np.zeros(MOTION_SIZE, np.float32)
+@dataclass(frozen=True)
+class _Target:
+    """Where a column goes: motion frame[place] = factor * number, which must be low..high."""
 
-    def number(name: str, low: float, high: float, hint: str) -> float:
-        text = cells[columns[name.lower()]].strip()
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise InputError(f"{path}, line {line}, column {name}: {text!r} is not a number.")
-        if not low <= value <= high:
-            raise InputError(f"{path}, line {line}, column {name}: {value:g} is too far; {hint}.")
-        return value
+    name: str
+    place: int
+    factor: float
+    low: float
+    high: float
+    hint: str
 
-    for place, name in enumerate(_COLUMNS):
-        value = number(name, -_OVERSHOOT, 1 + _OVERSHOOT, "expected 0 to 1")
-        frame[place] = min(max(value, 0.0), 1.0)
+
+def _targets(columns: dict[str, int], degrees: bool) -> list[_Target]:
+    """The columns to read: all coefficients, and of the head's those that are there."""
+    limits = (-_OVERSHOOT, 1 + _OVERSHOOT, "expected 0 to 1")
+    targets = [_Target(name, place, 1.0, *limits) for place, name in enumerate(_COLUMNS)]
     unit = math.pi / 180 if degrees else 1.0
     hint = "expected at most 180 degrees" if degrees else "if it is in degrees, say --degrees"
-    for name, place, sign in _HEAD:
-        if name.lower() in columns:
-            limit = _HEAD_LIMIT / unit
-            frame[place] = sign * unit * number(name, -limit, limit, hint) + 0.0
-    for name, place in _SHIFT:
-        if name.lower() in columns:
-            hint = "expected inter-ocular distances"
-            frame[place] = number(name, -_SHIFT_LIMIT, _SHIFT_LIMIT, hint)
-    return frame
+    turn = _HEAD_LIMIT / unit
+    head = [_Target(name, place, sign * unit, -turn, turn, hint) for name, place, sign in _HEAD]
+    hint = "expected inter-ocular distances"
+    head += [_Target(name, at, 1.0, -_SHIFT_LIMIT, _SHIFT_LIMIT, hint) for name, at in _SHIFT]
+    return targets + [target for target in head if target.name.lower() in columns]
+
+
+def _number(text: str) -> float:
+    """The number in a cell, NaN when there is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _frames(
+    path: Path, numbers: npt.NDArray[np.float64], lines: list[int], targets: list[_Target]
+) -> Floats:
+    """Motion frames float32 [T, 58] of numbers [T, columns]; InputError names the first bad one."""
+    low, high = (np.array([getattr(target, end) for target in targets]) for end in ("low", "high"))
+    # Written so that NaN is bad too.
+    bad = np.argwhere(~((numbers >= low) & (numbers <= high)))
+    if len(bad):
+        row, column = bad[0]
+        target, value = targets[column], numbers[row, column]
+        problem = f"{value:g} is too far; {target.hint}" if np.isfinite(value) else "not a number"
+        raise InputError(f"{path}, line {lines[row]}, column {target.name}: {problem}.")
+    frames = np.zeros((len(numbers), MOTION_SIZE), np.float32)
+    factors = np.array([target.factor for target in targets])
+    # Adding zero turns -0.0 into 0.0.
+    frames[:, [target.place for target in targets]] = numbers * factors + 0.0
+    frames[:, :COEFFICIENTS] = np.clip(frames[:, :COEFFICIENTS], 0.0, 1.0)
+    return frames
 
 
 def _timecode(
