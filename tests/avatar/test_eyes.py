@@ -136,6 +136,13 @@ def test_deterministic_and_seeded(eye: DrawnEye, patch: EyePatch) -> None:
     assert not np.array_equal(patch.sclera, other.sclera)
 
 
+def test_a_grey_photo_has_grey_eyes(eye: DrawnEye) -> None:
+    grey = np.repeat((eye.canvas @ LUMA).astype(np.uint8)[..., None], 3, axis=2)
+    patch = build(replace(eye, canvas=grey))
+    for picture in (patch.sclera, patch.iris[..., :3], patch.lid):
+        assert np.ptp(picture.astype(int), axis=-1).max() <= 1
+
+
 def test_wrong_input_is_refused(eye: DrawnEye) -> None:
     with pytest.raises(ValueError, match="canvas_rgb"):
         build(replace(eye, canvas=eye.canvas[..., 0]))

@@ -24,6 +24,8 @@ from vasa_cam.avatar.paint import (
     Reals,
     blur,
     bump,
+    colourfulness,
+    fade_to_grey,
     inside_distance,
     sample,
     smoothstep,
@@ -102,8 +104,10 @@ def build_eye(
     window = _window(canvas_rgb, upper, lower, centre, radius)
     side = int(brow[4, 0] > brow[0, 0])
     rng = np.random.default_rng([seed, side])
-    white = _white(window, _skin(canvas_rgb, upper, brow))
+    skin = _skin(canvas_rgb, upper, brow)
+    white = _white(window, skin)
     sclera = _sclera(window, white, radius, rng, nose_right=bool(side))
+    sclera = fade_to_grey(sclera, max(map(colourfulness, (skin, window.photo.mean((0, 1))))))
     picture = (window.photo / window.shadow[..., None], sclera / window.shadow[..., None])
     disc = iris_disc(*picture, window.inside, centre - vector(*window.origin), radius)
     keep = smoothstep(-0.02 * radius, 0.09 * radius, window.inside)[..., None]

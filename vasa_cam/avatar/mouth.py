@@ -24,7 +24,17 @@ from vasa_cam.avatar.own_teeth import (
     lowest_edge,
     paste_own_teeth,
 )
-from vasa_cam.avatar.paint import LUMA, Bytes, Floats, Ints, blur, sample, to_bytes, vector
+from vasa_cam.avatar.paint import (
+    LUMA,
+    Bytes,
+    Floats,
+    Ints,
+    blur,
+    fade_to_grey,
+    sample,
+    to_bytes,
+    vector,
+)
 from vasa_cam.avatar.teeth import (
     LOWER_ARCH,
     UPPER_ARCH,
@@ -236,7 +246,7 @@ def _assemble(parts: list[Part], colours: MouthColours, place: _Placement) -> Mo
         tiles.append(tile)
         top += tile.shape[0]
         first += len(part.vertices)
-    picture = np.concatenate(tiles)
+    picture = fade_to_grey(np.concatenate(tiles), colours.colourfulness)
     inside = np.concatenate([part.vertices for part in parts])
     out = np.concatenate([part.tongue for part in parts]) * place.scale
     return MouthInterior(

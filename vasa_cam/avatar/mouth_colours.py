@@ -14,7 +14,7 @@ import numpy as np
 
 from vasa_cam.avatar.mediapipe_tasks import load_cv2
 from vasa_cam.avatar.own_teeth import OwnTeeth
-from vasa_cam.avatar.paint import LUMA, Bytes, Floats, smoothstep, vector
+from vasa_cam.avatar.paint import LUMA, Bytes, Floats, colourfulness, vector
 from vasa_cam.landmarks import (
     LEFT_LOWER_LID,
     LEFT_UPPER_LID,
@@ -33,10 +33,10 @@ _USUAL_SKIN: Final = vector(1.0, 0.78, 0.65)
 
 @dataclass(frozen=True)
 class MouthColours:
-    """sRGB 0..255, float32 [3] each.
+    """Colours as sRGB 0..255, float32 [3] each.
 
     enamel: front teeth. gum. tongue. flesh: cheeks and palate near the lips. dark: the deep of the
-    mouth. gloss: added where wet skin shines.
+    mouth. gloss: added where wet skin shines. colourfulness: 0 in a grey photo, 1 in a colour one.
     """
 
     enamel: Floats
@@ -45,6 +45,7 @@ class MouthColours:
     flesh: Floats
     dark: Floats
     gloss: Floats
+    colourfulness: float
 
 
 def measure_colours(canvas: Bytes, points_px: Floats, teeth: OwnTeeth | None) -> MouthColours:
@@ -63,9 +64,7 @@ def measure_colours(canvas: Bytes, points_px: Floats, teeth: OwnTeeth | None) ->
         own = np.percentile(teeth.rgb[teeth.share > _SURE], 65, axis=0)
         # Teeth that peep out of the lips' shadow are brighter than they look.
         enamel = own * max(1.0, 0.85 * float(enamel @ LUMA) / float(own @ LUMA))
-    # A grey photo keeps a grey mouth.
-    chroma = float(np.ptp(skin) / max(float(skin.max()), 1.0))
-    redness = float(smoothstep(0.02, 0.08, vector(chroma))[0])
+    redness = colourfulness(skin)
     light = 0.5 * float(lip @ LUMA) + 0.5 * min(float(skin @ LUMA), 1.6 * float(lip @ LUMA))
     flesh = lip / max(float(lip @ LUMA), 1.0) * light
     flesh = flesh + (_as_flesh(flesh, skin) - flesh) * redness
@@ -76,6 +75,7 @@ def measure_colours(canvas: Bytes, points_px: Floats, teeth: OwnTeeth | None) ->
         flesh=np.asarray(flesh * 0.80, np.float32),
         dark=np.asarray(flesh * (0.19 + redness * vector(0.10, -0.02, -0.01)), np.float32),
         gloss=np.asarray(0.5 * enamel, np.float32),
+        colourfulness=redness,
     )
 
 

@@ -38,6 +38,18 @@ def bump(value: Reals, centre: float, width: float) -> Floats:
     return np.asarray(np.exp(-(((value - centre) / width) ** 2)), np.float32)
 
 
+def colourfulness(skin: Reals) -> float:
+    """0 for the skin of a grey photo, 1 for that of a colour photo, from its mean colour [3]."""
+    chroma = float(np.ptp(skin)) / max(float(skin.max()), 1.0)
+    return float(smoothstep(0.02, 0.08, vector(chroma))[0])
+
+
+def fade_to_grey(picture: Floats, colour: float) -> Floats:
+    """The picture [..., 3] with this share of its colour left."""
+    grey = (picture @ LUMA)[..., None]
+    return np.asarray(grey + (picture - grey) * colour, np.float32)
+
+
 def to_bytes(picture: Reals) -> Bytes:
     """Round and clip to 0..255."""
     return np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8)
