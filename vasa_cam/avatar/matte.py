@@ -167,12 +167,18 @@ def _colour_alpha(rgb: U8, alpha: F32, unit: float) -> tuple[F32, F32]:
 def _local_colour(image: F32, mask: npt.NDArray[np.bool_], sigma: float) -> tuple[F32, F32, F32]:
     """Gaussian-weighted mean [H, W, 3], variance summed over channels and mass of masked pixels."""
     cv2 = load_cv2()
+    height, width = mask.shape
+    step = max(1, int(sigma / 8))  # a wide blur needs no fine pixels
+    size = (max(1, width // step), max(1, height // step))
     weight = mask.astype(np.float32)
-    mass = cv2.GaussianBlur(weight, (0, 0), sigma)
-    floor = (mass + 1e-6)[..., None]
-    mean = cv2.GaussianBlur(image * weight[..., None], (0, 0), sigma) / floor
-    square = cv2.GaussianBlur(image**2 * weight[..., None], (0, 0), sigma) / floor
-    return mean, np.maximum(square - mean * mean, 0).sum(2), mass
+    stack = np.dstack([image * weight[..., None], (image**2).sum(2) * weight, weight])
+    small = cv2.resize(stack, size, interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(small, (0, 0), sigma / step)
+    blurred = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)
+    mass = blurred[..., 4]
+    floor = mass + 1e-6
+    mean = blurred[..., :3] / floor[..., None]
+    return mean, np.maximum(blurred[..., 3] / floor - (mean * mean).sum(2), 0), mass
 
 
 def _cut_by_colour(rgb: U8, landmarks: F32) -> F32:
