@@ -140,6 +140,7 @@ def test_lids_close_faster_than_they_open() -> None:
             up.append((closure[peak + 1 : peak + 13] > 0.1).sum())
     assert np.mean(up) > 1.3 * np.mean(down)
     assert np.mean(down) < 4.0
+    assert np.abs(np.diff(closure)).max() < 0.8, "no lid jumps shut within a frame"
 
 
 def test_eyes_fix_jump_and_come_back() -> None:

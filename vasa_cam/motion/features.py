@@ -17,6 +17,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 _POWER_FLOOR = 1e-10
+_BLOCK_FRAMES: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,15 @@ def mel_power(samples: Floats, config: FeatureConfig = DEFAULT_FEATURES) -> Floa
     if count == 0:
         return np.zeros((0, config.bands), np.float32)
     views = np.lib.stride_tricks.sliding_window_view(samples, config.window)
-    frames = views[:: config.hop][:count] * _window(config)
-    spectrum = np.fft.rfft(frames, config.fft)
-    power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-    return power @ mel_matrix(config)
+    views = views[:: config.hop][:count]
+    bands = np.empty((count, config.bands), np.float32)
+    # In blocks, because the spectra of an hour of speech would fill gigabytes.
+    for start in range(0, count, _BLOCK_FRAMES):
+        block = slice(start, start + _BLOCK_FRAMES)
+        spectrum = np.fft.rfft(views[block] * _window(config), config.fft)
+        power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+        bands[block] = power @ mel_matrix(config)
+    return bands
 
 
 def follow_level(

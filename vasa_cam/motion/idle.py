@@ -136,22 +136,21 @@ class Blinker:
         self._peak = int(np.argmax(profile))
         profile = np.clip((profile - 0.1) / 0.9, 0.0, None)
         profile[: self._peak - 2] = 0.0
-        self._profile = np.concatenate([profile, np.zeros(4)])
+        # It must be over before the shortest gap lets the next one begin.
+        self._profile = np.append(profile[: np.flatnonzero(profile)[-1] + 1], 0.0)
         self._rng = rng
         self._off = rate_gain <= 0.0
         self._time = 0.0
         self._next = float(rng.uniform(0.6, 2.2))
         self._depth = 1.0
-        self._queued: float | None = None
+        self._last = -1.0
 
     def hurry(self, chance: float) -> None:
         """An event that often comes with a blink."""
         soon = self._rng.random() < chance
-        if soon and self._next - self._time > 0.12 and not self._busy():
+        rested = self._time - self._last > 0.8
+        if soon and rested and self._next - self._time > 0.3:
             self._next = self._time + 0.08
-
-    def _busy(self) -> bool:
-        return -0.3 < self._time - self._next < 0.6
 
     def step(self) -> float:
         """One frame."""
@@ -161,7 +160,8 @@ class Blinker:
         self._time += 1.0 / RATE_HZ
         if since >= len(self._profile) - 1:
             gap = float(np.exp(self._rng.normal(self._mean, self._std)))
-            self._next += max(0.55, gap)
+            self._last = self._next
+            self._next += max(0.6, gap)
             self._depth = float(self._rng.uniform(0.9, 1.0))
             return 0.0
         if since < 0.0:

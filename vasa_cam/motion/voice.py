@@ -30,6 +30,7 @@ FULL_LOOK_DEG: Final = 35.0
 """The eye angle of an eyeLook coefficient of 1."""
 
 _TAIL = 960
+_BLOCK_SAMPLES: Final = 480_000  # half a minute
 
 
 @dataclass(frozen=True)
@@ -183,4 +184,7 @@ class VoiceMotion:
         count = -(-len(samples) // SAMPLES_A_FRAME)
         tail = np.zeros(count * SAMPLES_A_FRAME + _TAIL - len(samples), np.float32)
         stream = VoiceStream(self.config, self._network, loud_level_db(samples))
-        return Motion(stream.push(np.concatenate([samples, tail]))[:count])
+        # In blocks, which changes nothing but the memory that a long recording takes.
+        starts = range(0, len(samples), _BLOCK_SAMPLES)
+        frames = [stream.push(samples[start : start + _BLOCK_SAMPLES]) for start in starts]
+        return Motion(np.concatenate([*frames, stream.push(tail)])[:count])

@@ -82,7 +82,7 @@ def talk_figures(clips: list[TalkClip], network: LipNetwork) -> dict[str, float]
     """Correlation, closure recall and chance level on tracked clips."""
     rest_width = float(width(closed_rest(clips)))
     style = DEFAULT_STYLE
-    predicted, real, widths, real_widths = [], [], [], []
+    predicted, real, widths, real_widths, loud = [], [], [], [], []
     hit, total, silent, false_closed, vowel_frames = 0, 0, [], 0, 0
     for clip in clips:
         frames = lip_frames(clip.audio, network, loud_level_db(clip.audio))
@@ -91,6 +91,7 @@ def talk_figures(clips: list[TalkClip], network: LipNetwork) -> dict[str, float]
         real_gap = aperture(clip.landmarks[:, :20])
         predicted.append(gap)
         real.append(real_gap)
+        loud.append(frames.loudness)
         widths.append(movement[:, 10, 0] - movement[:, 0, 0])
         real_widths.append(width(clip.landmarks[:, :20]) - rest_width)
         for a, b in closures(clip, real_gap):
@@ -108,6 +109,7 @@ def talk_figures(clips: list[TalkClip], network: LipNetwork) -> dict[str, float]
     joined = np.concatenate(silent)
     return {
         "aperture_r": pooled_correlation(predicted, real),
+        "loudness_r": pooled_correlation(loud, real),
         "aperture_r_clip_median": float(
             np.median([best_correlation(p, r) for p, r in zip(predicted, real, strict=True)])
         ),

@@ -50,13 +50,22 @@ class LipModule(nn.Module):
             self.head.bias[: len(CONTROLS)] = -0.3
             self.head.bias[len(CONTROLS) :] = -1.0
 
-    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def raw(self, features: torch.Tensor) -> torch.Tensor:
+        """Outputs before their activations, [B, T, 19]."""
         rows = functional.pad(features.transpose(1, 2), (FEATURES_BEHIND, 0), value=-1.0)
         x = rows
         for convolution in self.front:
             x = functional.silu(convolution(x))
         for block in self.blocks:
             x = self.drop(block(x))
-        raw = self.head(self.head_norm(x.transpose(1, 2)).transpose(1, 2)).transpose(1, 2)
-        controls = functional.softplus(raw[..., : len(CONTROLS)], beta=SOFTPLUS_SHARPNESS)
-        return controls, raw[..., len(CONTROLS) :]
+        raw: torch.Tensor = self.head(self.head_norm(x.transpose(1, 2)).transpose(1, 2))
+        return raw.transpose(1, 2)
+
+    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return activated(self.raw(features))
+
+
+def activated(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Controls [B, T, 16] and event logits [B, T, 3] of raw outputs."""
+    controls = functional.softplus(raw[..., : len(CONTROLS)], beta=SOFTPLUS_SHARPNESS)
+    return controls, raw[..., len(CONTROLS) :]

@@ -12,10 +12,11 @@ from vasa_cam.training.targets import control_basis, landmark_weights
 _LANDMARK = 30.0
 _OPENING = 40.0
 _SPEED = 40.0
-_CONTROL = 1.0
+_CONTROL = 6.0
 _CLOSED_EXTRA = 2.5
 _SEAL_EXTRA = 4.0
 _EVENT = 0.4
+_ALIVE = 2.0
 
 
 class LipLoss:
@@ -70,6 +71,10 @@ class LipLoss:
             + 2.0 * _SPEED * (weight[:, 1:] * speed.square()).mean()
             + _CONTROL * (weight * (controls - wanted).square().sum(-1)).mean()
         )
+
+    def alive(self, raw: torch.Tensor) -> torch.Tensor:
+        """Cost of raw control outputs so far below zero that they could not come back."""
+        return _ALIVE * torch.relu(-0.5 - raw[..., : len(CONTROLS)]).square().mean()
 
     def events(
         self, logits: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor

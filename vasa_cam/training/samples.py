@@ -49,6 +49,27 @@ def analysed(audio: Floats, frames: int) -> Floats:
     return mel_power(padded.astype(np.float32))
 
 
+def with_lead(sample: Sample, frames: int, rng: np.random.Generator) -> Sample:
+    """The sample after `frames` frames of its own room tone, lips at rest.
+
+    Recordings start a fixed time before the first word; without this a network learns that time
+    from the start of its input.
+    """
+    quiet = np.argsort(sample.power.sum(axis=1))[: max(8, len(sample.power) // 12)]
+    tone = sample.power[rng.choice(quiet, 4 * frames)]
+
+    def resting(rows: Floats) -> Floats:
+        return np.concatenate([np.zeros((frames, rows.shape[1]), np.float32), rows])
+
+    return Sample(
+        np.concatenate([tone, sample.power]),
+        resting(sample.controls),
+        resting(sample.movement),
+        resting(sample.events),
+        sample.trust,
+    )
+
+
 def _resampled_rows(rows: Floats, factor: float) -> Floats:
     """Rows played `factor` times faster, by linear interpolation."""
     count = int(len(rows) / factor)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from vasa_cam.motion.lips import CONTROLS, SOFTPLUS_SHARPNESS, close_lips
+from vasa_cam.motion.lips import CONTROL, CONTROLS, SOFTPLUS_SHARPNESS, close_lips
 from vasa_cam.training.loss import LipLoss
 from vasa_cam.training.phones import GESTURE_NAMES, Phone, gesture_track
 from vasa_cam.training.samples import RATE_HZ, Sample, phone_events
@@ -87,4 +87,33 @@ def taught_controls(teacher: PhoneTeacher, phones: list[Phone], frames: int) -> 
         rows = torch.from_numpy(phone_rows(phones, frames))[None]
         controls = teacher(rows)[0].numpy().clip(0.0, 1.0)
     opening = control_basis()[:, 15, 1] - control_basis()[:, 5, 1]
+    controls = with_mouth_shapes(controls, phones, opening)
     return close_lips(controls, phone_events(phones, frames)[:, 0], opening)
+
+
+def with_mouth_shapes(controls: Floats, phones: list[Phone], opening: Floats) -> Floats:
+    """At least as much rounding, funnelling and spreading as the phones ask for.
+
+    The tracked speaker hardly rounds or spreads his lips; other speakers do, and viewers read it.
+    The opening stays what the teacher said. controls: float32 [T, 16]; opening: float32 [16].
+    """
+    rows = phone_rows(phones, len(controls)).reshape(len(controls), _STEPS_A_FRAME, -1).mean(axis=1)
+    padded = np.concatenate([rows[:1], rows, rows[-1:]])
+    soft = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
+    around, funnel, spread = (
+        soft[:, GESTURE_NAMES.index(name)] for name in ("round", "funnel", "spread")
+    )
+    shaped = controls.copy()
+    for name in ("mouthUpperUp", "mouthStretch", "mouthSmile"):
+        shaped[:, CONTROL[name]] *= 1.0 - 0.8 * around
+    for name, least in (
+        ("mouthPucker", np.maximum(0.5 * around, 0.15 * funnel)),
+        ("mouthFunnel", np.maximum(0.25 * around, 0.3 * funnel)),
+        ("mouthStretch", 0.16 * spread),
+        ("mouthSmile", 0.08 * spread),
+    ):
+        shaped[:, CONTROL[name]] = np.maximum(shaped[:, CONTROL[name]], least)
+    jaw = CONTROL["jawOpen"]
+    excess = (shaped - controls) @ opening
+    shaped[:, jaw] = np.clip(shaped[:, jaw] - excess / opening[jaw], 0.0, 1.0)
+    return np.asarray(shaped, np.float32)

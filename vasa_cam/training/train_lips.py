@@ -39,7 +39,7 @@ from vasa_cam.motion.lips import (
 )
 from vasa_cam.training.augment import MILD, augmented
 from vasa_cam.training.evaluate_lips import all_figures
-from vasa_cam.training.lip_module import LipModule
+from vasa_cam.training.lip_module import LipModule, activated
 from vasa_cam.training.loss import LipLoss
 from vasa_cam.training.samples import (
     Sample,
@@ -48,6 +48,7 @@ from vasa_cam.training.samples import (
     noise_sound,
     still_sample,
     talk_sample,
+    with_lead,
 )
 from vasa_cam.training.talk_data import Utterance, load_talk, manifest_sha256
 from vasa_cam.training.targets import closed_rest, control_basis
@@ -73,6 +74,7 @@ class TrainConfig:
     still_clips: int = 90
     shares: tuple[float, float, float, float] = (0.5, 0.17, 0.23, 0.1)
     speeds: tuple[float, ...] = (1.0, 0.9, 1.1)
+    lead_chance: float = 0.5
     seed: int = 11
     threads: int = 1
 
@@ -117,6 +119,8 @@ def draw_batch(
     for kind in rng.choice(len(groups), config.batch, p=config.shares):
         group = groups[kind]
         sample = group[int(rng.integers(len(group)))]
+        if rng.random() < config.lead_chance:
+            sample = with_lead(sample, int(rng.integers(1, config.crop // 2)), rng)
         start = int(rng.integers(0, max(1, len(sample.controls) - config.crop + 1)))
         power = sample.power[4 * start : 4 * (start + config.crop) + 2]
         missing = 4 * config.crop + 2 - len(power)
@@ -194,9 +198,10 @@ def train(
     for step in range(config.steps):
         features, samples, starts = draw_batch(groups, config, rng)
         wanted, movement, events, weight = loss_of.targets(samples, starts, config.crop)
-        controls, logits = module(features)
+        raw = module.raw(features)
+        controls, logits = activated(raw)
         loss = loss_of.lips(controls, wanted, movement, events, weight)
-        loss = loss + loss_of.events(logits, events, weight)
+        loss = loss + loss_of.events(logits, events, weight) + loss_of.alive(raw)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
