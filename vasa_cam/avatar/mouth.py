@@ -188,7 +188,7 @@ def _placement(
         height = float(frame.to_cm(edge.astype(np.float32))[0, 1]) - _EDGE_BELOW_SEAM_CM * scale
     # Own teeth tell the skull's height, the lips when closed again the jaw's.
     shut = 0.5 * (float(lips[0, 1]) + float(lips[1, 1]))
-    jaw_shift = 0.0 if own is None else float(np.clip((shut - height) / scale, -0.35, 0.1))
+    jaw_shift = 0.0 if own is None else float(np.clip((shut - height) / scale, -0.2, 0.1))
     return _Placement(vector(seam[0], height, depth), scale, frame, jaw_shift)
 
 
@@ -215,7 +215,7 @@ def _upper_teeth(
 
 
 def _lower_teeth(colours: MouthColours, fine: _Resolution, rng: np.random.Generator) -> Part:
-    tones = ToothColours(colours.enamel * 0.90, colours.gum * 0.9, colours.dark)
+    tones = ToothColours(colours.enamel * vector(0.92, 0.88, 0.87), colours.gum * 0.9, colours.dark)
     arch = build_arch(plan_arch(LOWER_ARCH, rng), tones, fine.texels_per_cm, rng)
     return _arch_part(arch, 1.0, vector(0.0, _LOWER_EDGE_BELOW_SEAM_CM, _LOWER_SET_BACK_CM))
 

@@ -204,13 +204,13 @@ def _outline(plan: ArchPlan) -> tuple[Floats, Floats]:
     kind = plan.gather("kind", index).astype(np.intp)
     recede = plan.shape.rise * smoothstep(0.3, 4.0, np.abs(plan.s))
     far, near = np.maximum(t, 0.0), np.maximum(-t, 0.0)
-    square = 0.07 * far**3.0 + 0.04 * near**5.0
-    pointed = 0.13 * np.abs(t) ** 1.5 * np.where(kind == 3, 0.8, 1.0)
+    square = 0.06 * far**3.0 + 0.04 * near**5.0
+    pointed = 0.09 * np.abs(t) ** 1.5 * np.where(kind == 3, 0.8, 1.0)
     rounded = 0.06 * np.abs(t) ** 3.0
     corners = np.where(kind <= 1, square, np.where(kind <= 4, pointed, rounded))
     gap_cm = (1.0 - np.abs(t)) * plan.gather("half", index)
     edge = plan.gather("lean", index) * t - recede - plan.gather("shorter", index)
-    edge = edge - corners - 0.05 * bump(gap_cm, 0.0, 0.04)
+    edge = edge - corners - 0.035 * bump(gap_cm, 0.0, 0.04)
     neck = 0.02 - recede - np.array(plan.shape.crowns)[kind]
     return edge.astype(np.float32), neck.astype(np.float32)
 
@@ -256,6 +256,6 @@ def _enamel_shade(t: Reals, v: Reals, kind: Reals, gap_cm: Reals) -> Floats:
     light = 0.045 * bump(t, -0.2, 0.32) * bump(v, 0.5, 0.22)
     form = 1.0 - 0.06 * t * t - 0.07 * np.abs(t) ** 6 + light
     # Neighbours touch in the middle of the crown; the gap darkens towards the edge and the gum.
-    touch = 0.10 + 0.22 * smoothstep(0.72, 1.0, v) + 0.08 * smoothstep(0.35, 0.0, v)
+    touch = 0.08 + 0.13 * smoothstep(0.72, 1.0, v) + 0.08 * smoothstep(0.35, 0.0, v)
     form = form * (1.0 - touch * bump(gap_cm, 0.0, 0.03))
     return np.asarray(form[..., None] * (1.0 - warm_neck) * (1.0 - thin_edge), np.float32)
