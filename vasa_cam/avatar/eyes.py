@@ -292,7 +292,9 @@ def _lid_skin(
     below = np.median(sample(photo, lower + 0.7 * (lower - upper).max(0)), 0)
     lack = 0.88 * float(below @ LUMA) / max(float((column @ LUMA).mean()), 1.0)
     lift = float(np.clip(lack, 1.0, 1.6)) ** 0.9
-    column = column * lift
+    # Shadow under a brow is warmer than skin: the more it is lifted, the more the open skin's hue.
+    open_skin = below[None] * ((column @ LUMA) / max(float(below @ LUMA), 1.0))[:, None]
+    column = lift * (column + (open_skin - column) * min(2.0 * (lift - 1.0), 0.6))
     v = np.linspace(0.0, 1.0, LID_ROWS, dtype=np.float32)[:, None]
     s = np.linspace(-1.0, 1.0, LID_COLUMNS, dtype=np.float32)[None, :]
     shade = 0.88 + 0.14 * np.sin(np.pi * np.clip(0.10 + 0.85 * v, 0, 1)) * (1 - 0.4 * s**2)
