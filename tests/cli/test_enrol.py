@@ -25,9 +25,8 @@ def group_photo(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_enrol_then_info(shared: Path, group_photo: Path, tmp_path: Path) -> None:
-    done = run_cli(
-        "enrol", group_photo, "-o", "me.vasa", "--models", shared / "models", cwd=tmp_path
-    )
+    models = ("--models", shared / "models")
+    done = run_cli("enrol", group_photo, "-o", "me.vasa", *models, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "2 faces were found; the largest was taken" in " ".join(done.stdout.split())
     assert done.stderr == ""

@@ -23,19 +23,20 @@ Mask = npt.NDArray[np.bool_]
 BAND: Final = 0.16
 """Depth of textured fill behind the silhouette, in face widths: more than motion ever reveals."""
 _SEEN: Final = 0.02  # alpha above which a pixel holds some of the person
-_RIM_PX: Final = 5
+_RIM: Final = 0.008  # of the face's width, 2 px of 260: a wider hole shows as a halo at rest
 _PERSON_RANGE: Final = 60.0  # grey levels by which an edge may deviate from the person near it
 _UNEXPLAINED: Final = 20.0
 _LEFT_OVER: Final = 6.0  # grey levels by which the plate may deviate from its fill at the rim
 
 
 def fill_plate(rgb: U8, alpha: F32, inside: Mask, face_width: float) -> U8:
-    """uint8 [H, W, 3] with the person and a tight rim of 5 px replaced by background.
+    """uint8 [H, W, 3] with the person and a tight rim of about 2 px replaced by background.
 
     inside: bool [H, W], pixels of the photo itself; only these serve as texture.
     """
     cv2 = load_cv2()
-    hole = cv2.dilate((alpha > _SEEN).astype(np.uint8), np.ones((_RIM_PX, _RIM_PX), np.uint8)) > 0
+    rim = 2 * max(2, round(_RIM * face_width)) + 1
+    hole = cv2.dilate((alpha > _SEEN).astype(np.uint8), np.ones((rim, rim), np.uint8)) > 0
     if hole.all():
         return np.full_like(rgb, 128)
     depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
