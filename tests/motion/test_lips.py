@@ -30,6 +30,12 @@ from vasa_cam.motion.lips import (
 from vasa_cam.motion.space import ARKIT_NAMES, INDEX
 from vasa_cam.training.evaluate_lips import stillness_figures, talk_figures
 from vasa_cam.training.talk_data import TalkClip, load_talk
+from vasa_cam.training.targets import (
+    control_basis,
+    fit_controls,
+    predicted_movement,
+    signed_opening,
+)
 
 # Measured: see docs/lips-model.md. The floors leave room for another training run.
 APERTURE_R_FLOOR = 0.8
@@ -165,6 +171,30 @@ def test_closing_closes_exactly_whatever_is_open() -> None:
     np.testing.assert_array_equal(closed[:, CONTROL["jawOpen"]], controls[:, CONTROL["jawOpen"]])
     same = close_lips(controls, np.zeros(200, np.float32), opening)
     np.testing.assert_array_equal(same, controls)
+
+
+def test_weights_know_the_packaged_face_model() -> None:
+    """The opening per control is stored in the weights; a changed face model must show here."""
+    basis = control_basis()
+    opening = basis[:, 15, 1] - basis[:, 5, 1]
+    np.testing.assert_allclose(packaged_network().opening, opening, atol=0.02)
+
+
+def test_targets_find_the_controls_behind_a_shape() -> None:
+    """Fitting the shapes' own movement gives the opening back, and nearly the controls."""
+    rng = np.random.default_rng(2)
+    controls = np.zeros((300, 16), np.float32)
+    controls[:, CONTROL["jawOpen"]] = rng.uniform(0.1, 0.5, 300)
+    controls[:, CONTROL["mouthPucker"]] = rng.uniform(0.0, 0.5, 300)
+    controls[:, CONTROL["mouthUpperUp"]] = rng.uniform(0.0, 0.4, 300)
+    movement = predicted_movement(controls)
+    fitted = fit_controls(movement)
+    np.testing.assert_allclose(
+        signed_opening(predicted_movement(fitted)), signed_opening(movement), atol=0.015
+    )
+    for name in ("jawOpen", "mouthPucker", "mouthUpperUp"):
+        r = np.corrcoef(fitted[:, CONTROL[name]], controls[:, CONTROL[name]])[0, 1]
+        assert r > 0.95, name
 
 
 def test_style_changes_what_it_says() -> None:

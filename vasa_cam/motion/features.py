@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 _POWER_FLOOR = 1e-10
-_BLOCK_FRAMES: Final = 4096
+_BLOCK_FRAMES = 4096
 
 
 @dataclass(frozen=True)

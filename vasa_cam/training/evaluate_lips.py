@@ -46,8 +46,13 @@ def shaped_movement(frames: LipFrames, network: LipNetwork, style: LipStyle) -> 
 def openings(audio: Floats, network: LipNetwork, style: LipStyle = DEFAULT_STYLE) -> Floats:
     """Lip opening per frame, inter-ocular distances, through the linear shapes, float32 [T]."""
     frames = lip_frames(audio, network, loud_level_db(audio))
-    movement = shaped_movement(frames, network, style)
-    return np.asarray(np.maximum(0.0, movement[:, 15, 1] - movement[:, 5, 1]), np.float32)
+    return gap_and_width(shaped_movement(frames, network, style))[0]
+
+
+def gap_and_width(movement: Floats) -> tuple[Floats, Floats]:
+    """Lip opening and change of the mouth's width of landmark movement [T, 48, 3], each [T]."""
+    gap = np.maximum(0.0, movement[:, 15, 1] - movement[:, 5, 1])
+    return gap.astype(np.float32), np.asarray(movement[:, 10, 0] - movement[:, 0, 0], np.float32)
 
 
 def best_correlation(predicted: Floats, real: Floats) -> float:
@@ -86,13 +91,12 @@ def talk_figures(clips: list[TalkClip], network: LipNetwork) -> dict[str, float]
     hit, total, silent, false_closed, vowel_frames = 0, 0, [], 0, 0
     for clip in clips:
         frames = lip_frames(clip.audio, network, loud_level_db(clip.audio))
-        movement = shaped_movement(frames, network, style)
-        gap = np.maximum(0.0, movement[:, 15, 1] - movement[:, 5, 1])
+        gap, wide_by = gap_and_width(shaped_movement(frames, network, style))
         real_gap = aperture(clip.landmarks[:, :20])
         predicted.append(gap)
         real.append(real_gap)
         loud.append(frames.loudness)
-        widths.append(movement[:, 10, 0] - movement[:, 0, 0])
+        widths.append(wide_by)
         real_widths.append(width(clip.landmarks[:, :20]) - rest_width)
         for a, b in closures(clip, real_gap):
             total += 1
@@ -130,8 +134,10 @@ def talk_figures(clips: list[TalkClip], network: LipNetwork) -> dict[str, float]
 def voice_figures(voices: list[Utterance], network: LipNetwork) -> dict[str, float]:
     """Phone-level checks on voices without faces: what the lips do on B P M, vowels and silence."""
     closed, opened, still = [], [], []
+    round_width, spread_width = [], []
     for voice in voices:
-        gap = openings(voice.audio, network)
+        frames = lip_frames(voice.audio, network, loud_level_db(voice.audio))
+        gap, wide_by = gap_and_width(shaped_movement(frames, network, DEFAULT_STYLE))
         for start, end, symbol in voice.phones:
             a, b = round((start - 0.03) * RATE_HZ), round((end + 0.03) * RATE_HZ) + 1
             part = gap[max(0, a) : b]
@@ -141,12 +147,18 @@ def voice_figures(voices: list[Utterance], network: LipNetwork) -> dict[str, flo
                 closed.append(part.min() < CLOSED_IOD)
             elif symbol in ("AA", "AE", "AY", "AW", "EH") and end - start > 0.07:
                 opened.append(part.max())
+            elif symbol in ("UW", "OW", "W"):
+                round_width.append(wide_by[min(len(gap) - 1, (a + b) // 2)])
+            elif symbol in ("IY", "EY", "EH"):
+                spread_width.append(wide_by[min(len(gap) - 1, (a + b) // 2)])
             elif symbol == "SIL" and end - start > 0.5:
                 still.append(gap[round((start + 0.3) * RATE_HZ) : round((end - 0.1) * RATE_HZ)])
     return {
         "closure_recall": float(np.mean(closed)),
         "open_vowel_aperture": float(np.median(opened)),
         "silence_aperture": float(np.median(np.concatenate(still))) if still else 0.0,
+        "round_width": float(np.mean(round_width)),
+        "spread_width": float(np.mean(spread_width)),
     }
 
 
