@@ -50,11 +50,6 @@ class Encoding:
     audio_rates_hz: tuple[int, ...] = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
 
     @property
-    def carries_alpha(self) -> bool:
-        """Whether transparency survives in the file."""
-        return self.pixel_format.startswith("yuva")
-
-    @property
     def halves_colour(self) -> bool:
         """Whether colour is stored at half resolution, which needs even sizes."""
         return "420" in self.pixel_format
