@@ -18,7 +18,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 _POWER_FLOOR = 1e-10
-_BLOCK_FRAMES = 4096
+_BLOCK_FRAMES: Final = 4096
 
 
 @dataclass(frozen=True)
