@@ -26,6 +26,7 @@ FULL_GAZE_RAD: Final = math.radians(35.0)
 _IOD_CM: Final = 6.3
 """An adult's inter-ocular distance, for the scale of the mouth's shadows."""
 _MOUTH_MARGIN_PX: Final = 3
+_LASH_SHADE: Final = 0.22
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,7 @@ class Eye:
         lower = getattr(model, f"{name}_lid_lower")
         numbers = getattr(avatar, f"{name}_eye_params")
         full = getattr(avatar, f"{name}_eye_sclera")
+        lid = getattr(avatar, f"{name}_eye_lid")
         sclera = shrink(full, scale)
         patch_scale = sclera.shape[1] / full.shape[1]
         origin, centre, radius, eyeball = numbers[:2], numbers[2:4], numbers[4], numbers[5]
@@ -68,6 +70,7 @@ class Eye:
             iris_centre_px=(float(at[0]), float(at[1])),
             iris_radius_px=float(radius) * patch_scale,
             eyeball_radius_px=float(eyeball) * patch_scale,
+            lash_rgb=_lash_colour(lid),
         )
         look = ("In", "Out", "Up", "Down")
         return cls(
@@ -75,7 +78,7 @@ class Eye:
             chains=(upper, lower),
             sclera=sclera,
             iris=shrink(getattr(avatar, f"{name}_eye_iris"), scale),
-            lid=getattr(avatar, f"{name}_eye_lid"),
+            lid=lid,
             origin_px=origin,
             patch_scale=patch_scale,
             params=params,
@@ -112,6 +115,12 @@ class Eye:
         # The subject's right eye is on the image's left: inward is to the image right.
         right = inward - outward if self.side == 0 else outward - inward
         return right * FULL_GAZE_RAD, (up - down) * FULL_GAZE_RAD
+
+
+def _lash_colour(lid: Bytes) -> tuple[float, float, float]:
+    """Dark lashes in the light and the tint of this person's lid skin."""
+    red, green, blue = (float(value) for value in lid.mean(axis=(0, 1)) * _LASH_SHADE)
+    return red, green, blue
 
 
 @dataclass(frozen=True, eq=False)
