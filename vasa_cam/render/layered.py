@@ -26,6 +26,8 @@ Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 
 _EDGE_JUMP_PX = 2.4
+_DETAIL_GAIN = 0.25
+"""What the wrinkle map was drawn for; more looks old on smooth faces."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,9 @@ class LayeredRenderer:
             glasses=_glasses_texture(avatar, framing.scale),
             eyes=(Eye.prepare(avatar, 0, framing.scale), Eye.prepare(avatar, 1, framing.scale)),
             mouth=Mouth.prepare(avatar, framing),
-            warp=ops.WarpOptions(edge_jump_px=_EDGE_JUMP_PX * max(1.0, 1.0 / framing.scale)),
+            warp=ops.WarpOptions(
+                detail_gain=_DETAIL_GAIN, edge_jump_px=_EDGE_JUMP_PX * max(1.0, 1.0 / framing.scale)
+            ),
             buffers=_Buffers(
                 weights=np.ones(skin.shape_count, np.float32),
                 vertices=np.empty((count, 3), np.float32),
