@@ -152,9 +152,6 @@ VASA_HD void eyeball(const EyeScene& e, const EyeState& state, const Opening& no
                      const Opening& rest, float u, float v, float* rgb) {
   const EyeParams& p = e.params;
   const float light = lid_light(p, (now.across - now.upper) * state.zoom);
-  sample_bicubic<3>(e.sclera, u, v, rgb);
-  const float gain = light / lid_light(p, rest.across - rest.upper);
-  for (int c = 0; c < 3; ++c) rgb[c] = limit(rgb[c] * gain, 0.0f, 255.0f);
   const float x = u - p.iris_centre[0] - p.eyeball_radius * e.direction[0];
   const float y = v - p.iris_centre[1] - p.eyeball_radius * e.direction[1];
   const float extra = (x * e.towards[0] + y * e.towards[1]) * e.widening;
@@ -163,10 +160,17 @@ VASA_HD void eyeball(const EyeScene& e, const EyeState& state, const Opening& no
   float disc[4];
   sample_bicubic<4>(e.iris, iris_u, iris_v, disc);
   const float alpha = limit(disc[3] / 255.0f, 0.0f, 1.0f);
-  if (alpha == 0.0f) return;
-  const Opening source = opening_at(p.rest_aperture, iris_u, iris_v);
-  const float tone = light / lid_light(p, source.across - source.upper);
-  for (int c = 0; c < 3; ++c) rgb[c] = mix(rgb[c], limit(disc[c] * tone, 0.0f, 255.0f), alpha);
+  for (int c = 0; c < 3; ++c) rgb[c] = 0.0f;
+  if (alpha < 1.0f) {
+    sample_bicubic<3>(e.sclera, u, v, rgb);
+    const float gain = light / lid_light(p, rest.across - rest.upper);
+    for (int c = 0; c < 3; ++c) rgb[c] = limit(rgb[c] * gain, 0.0f, 255.0f);
+  }
+  if (alpha > 0.0f) {
+    const Opening source = opening_at(p.rest_aperture, iris_u, iris_v);
+    const float tone = light / lid_light(p, source.across - source.upper);
+    for (int c = 0; c < 3; ++c) rgb[c] = mix(rgb[c], limit(disc[c] * tone, 0.0f, 255.0f), alpha);
+  }
 }
 
 // Share of the closing lid's skin; its texture coordinate is written. Next to the lash line it
@@ -175,7 +179,6 @@ VASA_HD float lid_skin(const EyeScene& e, const EyeState& state, const Opening& 
                        const Opening& rest, float* at) {
   const EyeParams& p = e.params;
   const float above = (now.upper - now.across) * state.zoom;
-  if (!(above > 0.0f)) return 0.0f;
   const float passed = rest.across - rest.upper;
   const float scale = rest.gap > 1e-3f ? rest.gap : 1e-3f;
   const float radius = p.iris_radius;
@@ -205,16 +208,18 @@ VASA_HD void eye_pixel(const EyeScene& e, const EyeState& state, std::int32_t x,
   const auto fx = static_cast<float>(x);
   const auto fy = static_cast<float>(y);
   const Opening now = opening_at(e.aperture, fx, fy);
+  const float cover = now.coverage(p.softness);
+  const float lash = state.closed > 0.1f ? lash_line(p, state, now) * p.lash_strength *
+                                               smoothstep(0.1f, 0.9f, state.closed)
+                                         : 0.0f;
+  const bool under_lid = now.across < now.upper && now.along > 0.0f && now.along < now.length;
+  if (!under_lid && !(cover > 0.0f) && !(lash > 0.0f)) return;
   const float* m = p.patch_from_screen;
   const float u = m[0] * fx + m[1] * fy + m[2];
   const float v = m[3] * fx + m[4] * fy + m[5];
   const Opening rest = opening_at(p.rest_aperture, u, v);
   float at[2] = {};
-  const float skin = lid_skin(e, state, now, rest, at);
-  const float cover = now.coverage(p.softness);
-  const float lash = state.closed > 0.1f ? lash_line(p, state, now) * p.lash_strength *
-                                               smoothstep(0.1f, 0.9f, state.closed)
-                                         : 0.0f;
+  const float skin = under_lid ? lid_skin(e, state, now, rest, at) : 0.0f;
   if (!(skin > 0.0f) && !(cover > 0.0f) && !(lash > 0.0f)) return;
   std::uint8_t* pixel = e.frame.at(x, y);
   float colour[3] = {static_cast<float>(pixel[0]), static_cast<float>(pixel[1]),

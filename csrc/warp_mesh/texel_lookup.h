@@ -15,16 +15,26 @@ namespace vasa_cam::VASA_SIMD_NAMESPACE {
 
 #if defined(__AVX2__)
 
-// Four floats R, G, B, A to bytes; alpha is not lit. What is not a number becomes 0.
-VASA_HD std::uint32_t lit_bytes(__m128 colour, float light) {
-  const __m128 factor = _mm_setr_ps(light, light, light, 1.0f);
-  // max() returns its second operand when the first is not a number.
-  const __m128 positive = _mm_max_ps(_mm_mul_ps(colour, factor), _mm_setzero_ps());
-  const __m128 limited = _mm_min_ps(positive, _mm_set1_ps(255.0f));
-  const __m128i whole = _mm_cvttps_epi32(_mm_add_ps(limited, _mm_set1_ps(0.5f)));
-  const __m128i words = _mm_packus_epi32(whole, whole);
-  const auto pixel = static_cast<std::uint32_t>(_mm_cvtsi128_si32(_mm_packus_epi16(words, words)));
-  return (pixel >> 24) != 0 ? pixel : 0u;
+// R, G, B, A.
+using Colour = __m128;
+
+VASA_HD Colour no_colour() { return _mm_setzero_ps(); }
+
+// Alpha is not lit.
+VASA_HD Colour lit(Colour colour, float light) {
+  return _mm_blend_ps(_mm_mul_ps(colour, _mm_set1_ps(light)), colour, 0b1000);
+}
+
+// Four colours as bytes: the nearest ones in 0..255, what is not a number as 0.
+VASA_HD void store_four(const Colour* colours, std::uint32_t* out) {
+  const auto whole = [&](int i) {
+    // Beyond 255 only the saturation below matters, but 3e9 would not fit an integer.
+    const __m128 limited = _mm_min_ps(_mm_set1_ps(255.0f), colours[i]);
+    return _mm_cvttps_epi32(_mm_add_ps(limited, _mm_set1_ps(0.5f)));
+  };
+  const __m128i low = _mm_packus_epi32(whole(0), whole(1));
+  const __m128i high = _mm_packus_epi32(whole(2), whole(3));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_packus_epi16(low, high));
 }
 
 #endif
@@ -32,8 +42,8 @@ VASA_HD std::uint32_t lit_bytes(__m128 colour, float light) {
 #if defined(__AVX512F__)
 
 // across: the weights of the four columns, each four times. down: the weights of the four rows.
-VASA_HD std::uint32_t sample_texels(const std::uint8_t* block, std::int64_t row_bytes,
-                                    const float* across, const float* down, float light) {
+VASA_HD Colour sample_texels(const std::uint8_t* block, std::int64_t row_bytes, const float* across,
+                             const float* down) {
   // The unmasked forms make GCC 12 warn about its own header.
   constexpr __mmask16 kAll = 0xffff;
   const auto row = [&](int j) {
@@ -47,48 +57,63 @@ VASA_HD std::uint32_t sample_texels(const std::uint8_t* block, std::int64_t row_
   const __m512 columns = _mm512_mul_ps(_mm512_add_ps(upper, lower), _mm512_loadu_ps(across));
   const __m256 halves = _mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xff, columns, 0),
                                       _mm512_maskz_extractf32x8_ps(0xff, columns, 1));
-  return lit_bytes(_mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1)),
-                   light);
+  return _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
 }
 
 #elif defined(__AVX2__)
 
-VASA_HD std::uint32_t sample_texels(const std::uint8_t* block, std::int64_t row_bytes,
-                                    const float* across, const float* down, float light) {
+VASA_HD Colour sample_texels(const std::uint8_t* block, std::int64_t row_bytes, const float* across,
+                             const float* down) {
   __m256 left = _mm256_setzero_ps();
   __m256 right = _mm256_setzero_ps();
   for (int j = 0; j < 4; ++j) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(block + j * row_bytes));
+    const auto half = [&](int offset) {
+      const auto* texels = reinterpret_cast<const __m128i*>(block + j * row_bytes + offset);
+      return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(texels)));
+    };
     const __m256 weight = _mm256_set1_ps(down[j]);
-    left = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)), weight, left);
-    right = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))),
-                            weight, right);
+    left = _mm256_fmadd_ps(half(0), weight, left);
+    right = _mm256_fmadd_ps(half(8), weight, right);
   }
   const __m256 halves = _mm256_fmadd_ps(left, _mm256_loadu_ps(across),
                                         _mm256_mul_ps(right, _mm256_loadu_ps(across + 8)));
-  return lit_bytes(_mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1)),
-                   light);
+  return _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
 }
 
 #else
 
-VASA_HD std::uint32_t sample_texels(const std::uint8_t* block, std::int64_t row_bytes,
-                                    const float* across, const float* down, float light) {
+struct Colour {
+  float channels[4];
+};
+
+VASA_HD Colour no_colour() { return {}; }
+
+VASA_HD Colour lit(Colour colour, float light) {
+  for (int c = 0; c < 3; ++c) colour.channels[c] *= light;
+  return colour;
+}
+
+VASA_HD void store_four(const Colour* colours, std::uint32_t* out) {
+  for (int i = 0; i < 4; ++i) {
+    std::uint8_t bytes[4];
+    for (int c = 0; c < 4; ++c) bytes[c] = to_byte(colours[i].channels[c]);
+    std::memcpy(out + i, bytes, 4);
+  }
+}
+
+VASA_HD Colour sample_texels(const std::uint8_t* block, std::int64_t row_bytes, const float* across,
+                             const float* down) {
   float columns[16] = {};
   for (int j = 0; j < 4; ++j) {
     const std::uint8_t* texels = block + j * row_bytes;
     for (int i = 0; i < 16; ++i) columns[i] += down[j] * static_cast<float>(texels[i]);
   }
-  float colour[4];
-  for (int channel = 0; channel < 4; ++channel) {
-    colour[channel] = across[0] * columns[channel] + across[4] * columns[channel + 4] +
-                      across[8] * columns[channel + 8] + across[12] * columns[channel + 12];
+  Colour colour;
+  for (int c = 0; c < 4; ++c) {
+    colour.channels[c] = across[0] * columns[c] + across[4] * columns[c + 4] +
+                         across[8] * columns[c + 8] + across[12] * columns[c + 12];
   }
-  const std::uint8_t bytes[4] = {to_byte(colour[0] * light), to_byte(colour[1] * light),
-                                 to_byte(colour[2] * light), to_byte(colour[3])};
-  std::uint32_t pixel = 0;
-  std::memcpy(&pixel, bytes, 4);
-  return bytes[3] != 0 ? pixel : 0u;
+  return colour;
 }
 
 #endif

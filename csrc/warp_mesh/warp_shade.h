@@ -40,22 +40,22 @@ VASA_HD bool is_copy(const BlockSteps& steps, const float* shade, const float* f
   return changed == 0;
 }
 
-VASA_HD void copy_block(const std::uint8_t* texels, std::uint32_t* colour) {
-  std::uint32_t pixels[kBlock];
-  std::memcpy(pixels, texels, sizeof pixels);
-  for (std::int32_t i = 0; i < kBlock; ++i) colour[i] = (pixels[i] >> 24) != 0 ? pixels[i] : 0u;
+// Transparent pixels have no colour, whatever the texture holds there.
+VASA_HD void clear_transparent(std::uint32_t* colour) {
+  for (std::int32_t i = 0; i < kBlock; ++i) colour[i] = (colour[i] >> 24) != 0 ? colour[i] : 0u;
 }
 
-VASA_HD std::uint32_t look_up(const WarpFrame& f, const BlockSteps& steps, std::int32_t i,
-                              float shade, float fold) {
+VASA_HD Colour look_up(const WarpFrame& f, const BlockSteps& steps, std::int32_t i, float shade,
+                       float fold) {
   const WarpData& m = f.mesh;
   const std::int32_t cell = steps.cell[i];
-  if (m.visible[cell] == 0) return 0;
+  if (m.visible[cell] == 0) return no_colour();
   const float light =
       light_of(m, f.options.detail_gain, shade, fold, steps.across[i], steps.down[i]);
-  return sample_texels(m.texture + 4 * (cell - m.stride - 1), 4 * m.stride,
-                       m.across + 16 * (steps.across[i] & (kSteps - 1)),
-                       m.down + 4 * (steps.down[i] & (kSteps - 1)), light);
+  return lit(sample_texels(m.texture + 4 * (cell - m.stride - 1), 4 * m.stride,
+                           m.across + 16 * (steps.across[i] & (kSteps - 1)),
+                           m.down + 4 * (steps.down[i] & (kSteps - 1))),
+             light);
 }
 
 // Colours of row y, RGBA; only of pixels whose bit is set in `wanted`, unless it is null.
@@ -79,15 +79,21 @@ inline void shade_row(const WarpFrame& f, const WarpBand& band, std::int32_t y,
     }
     find_steps(f.mesh, u + x, v + x, steps);
     if (covered == kBlock && is_copy(steps, shade + x, fold + x)) {
-      copy_block(f.mesh.texture + 4 * static_cast<std::int64_t>(steps.cell[0]), colour + x);
+      std::memcpy(colour + x, f.mesh.texture + 4 * static_cast<std::int64_t>(steps.cell[0]),
+                  4 * kBlock);
+      clear_transparent(colour + x);
       continue;
     }
-    const std::int32_t count = std::min(kBlock, f.width - x);
-    for (std::int32_t i = 0; i < count; ++i) {
-      if (((chosen >> i) & 1) == 0) continue;
-      colour[x + i] =
-          u[x + i] > 0.5f * kUncovered ? look_up(f, steps, i, shade[x + i], fold[x + i]) : 0u;
+    for (std::int32_t first = x; first < x + kBlock; first += 4) {
+      Colour four[4];
+      for (std::int32_t i = 0; i < 4; ++i) {
+        const std::int32_t at = first + i;
+        const bool shown = ((chosen >> (at - x)) & 1) != 0 && u[at] > 0.5f * kUncovered;
+        four[i] = shown ? look_up(f, steps, at - x, shade[at], fold[at]) : no_colour();
+      }
+      store_four(four, colour + first);
     }
+    clear_transparent(colour + x);
   }
 }
 
