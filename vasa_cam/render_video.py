@@ -24,6 +24,7 @@ from vasa_cam.errors import InputError
 from vasa_cam.motion.csv import read_motion_csv
 from vasa_cam.motion.space import Motion
 from vasa_cam.output.file import VideoFile, VideoFileConfig
+from vasa_cam.render.framing import check_background
 from vasa_cam.render.layered import LayeredRenderer, RenderConfig
 
 Floats = npt.NDArray[np.float32]
@@ -89,6 +90,7 @@ def plan(job: RenderJob) -> VideoFileConfig:
     for source in (job.voice, job.track):
         if source is not None and job.out.exists() and job.out.samefile(source):
             raise InputError(f"{job.out} is the input itself; choose another output.")
+    check_background(job.render.background)
     return VideoFileConfig(
         job.out,
         (job.render.width, job.render.height),

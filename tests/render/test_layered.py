@@ -13,6 +13,7 @@ from vasa_cam.avatar.file import Avatar
 from vasa_cam.errors import InputError
 from vasa_cam.face_model import load_face_model
 from vasa_cam.motion.space import ARKIT_NAMES, INDEX, neutral
+from vasa_cam.render.framing import check_background
 from vasa_cam.render.layered import LayeredRenderer, RenderConfig
 from vasa_cam.render.poses import POSES, contact_sheet, motion_of
 
@@ -191,8 +192,9 @@ def test_backgrounds(astronaut: Avatar, tmp_path: object) -> None:
     blur = draw(astronaut, NEUTRAL, background="blur")
     edges = [np.abs(np.diff(f[:200, :60].astype(int), axis=0)).mean() for f in (photo, blur)]
     assert edges[1] < 0.5 * edges[0]
-    with pytest.raises(InputError, match="background must be"):
-        draw(astronaut, NEUTRAL, background="nowhere.png")
+    for refused in (check_background, lambda choice: draw(astronaut, NEUTRAL, background=choice)):
+        with pytest.raises(InputError, match="background must be"):
+            refused("nowhere.png")
 
 
 def test_contact_sheet_holds_every_pose(astronaut: Avatar) -> None:

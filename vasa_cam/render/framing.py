@@ -104,6 +104,12 @@ def feather_cut_edges(texture_rgba: Bytes, framing: Framing) -> Bytes:
     return out
 
 
+def check_background(choice: str) -> None:
+    """Raises InputError unless `make_background` will accept the choice; reads an image file."""
+    if choice not in ("photo", "blur", "transparent") and _colour(choice) is None:
+        _picture(Path(choice))
+
+
 def make_background(choice: str, plate_rgb: Bytes, framing: Framing) -> Bytes:
     """The picture behind the person: u8 [H, W, 3], or [H, W, 4] of zeros for "transparent".
 
@@ -119,23 +125,32 @@ def make_background(choice: str, plate_rgb: Bytes, framing: Framing) -> Bytes:
             return placed
         radius = _BLUR_SHARE * framing.height
         return np.array(Image.fromarray(placed).filter(ImageFilter.GaussianBlur(radius)), np.uint8)
-    try:
-        colour = ImageColor.getrgb(choice)[:3]
-    except ValueError:
-        return _cover(Path(choice), size)
+    colour = _colour(choice)
+    if colour is None:
+        return _cover(_picture(Path(choice)), size)
     return np.tile(np.array(colour, np.uint8), (size[1], size[0], 1))
 
 
-def _cover(path: Path, size: tuple[int, int]) -> Bytes:
-    """An image file scaled and cropped to fill the output."""
+def _colour(choice: str) -> tuple[int, ...] | None:
+    try:
+        return ImageColor.getrgb(choice)[:3]
+    except ValueError:
+        return None
+
+
+def _picture(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
-            picture = image.convert("RGB")
+            return image.convert("RGB")
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
         raise InputError(
             f"background must be photo, blur, transparent, a colour such as #1e88e5 or an image "
             f"file, got {str(path)!r}, which is none of these"
         ) from None
+
+
+def _cover(picture: Image.Image, size: tuple[int, int]) -> Bytes:
+    """A picture scaled and cropped to fill the output."""
     scale = max(size[0] / picture.width, size[1] / picture.height)
     scaled = picture.resize(
         (max(size[0], round(picture.width * scale)), max(size[1], round(picture.height * scale))),
