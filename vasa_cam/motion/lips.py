@@ -77,8 +77,8 @@ class LipStyle:
     """
 
     range: float = 1.0
-    rounding: float = 1.0
-    smile: float = 0.0
+    rounding: float = 1.5
+    smile: float = 0.04
     seal: float = 1.0
     tuck: float = 1.0
 
@@ -119,15 +119,24 @@ def shape_lips(
     shaped = controls.copy()
     shaped[:, [CONTROL[name] for name in _OPENERS]] *= style.range
     shaped[:, [CONTROL[name] for name in _ROUNDERS]] *= style.rounding
+    _open_round(shaped, opening)
     shaped[:, CONTROL["mouthSmile"]] += style.smile
     tuck = style.tuck * _smoothstep(0.3, 0.8, probabilities[:, 1])
     shaped = _tuck_lip(shaped, tuck, opening)
-    seal = style.seal * _smoothstep(0.3, 0.7, probabilities[:, 0])
+    seal = style.seal * _smoothstep(0.25, 0.62, probabilities[:, 0])
     shaped = close_lips(shaped, seal, opening)
     shaped[:, CONTROL["mouthPress"]] += 0.15 * seal
     shaped[:, CONTROL["mouthRollLower"]] += 0.12 * seal
     shaped[:, CONTROL["mouthRollUpper"]] += 0.08 * seal
     return np.clip(shaped, 0.0, 1.0)
+
+
+def _open_round(controls: Floats, opening: Floats) -> None:
+    """Puckered lips that stand open turn outwards (/o/): some funnel, in place."""
+    apart = _smoothstep(0.02, 0.12, controls @ opening)
+    pucker, funnel = CONTROL["mouthPucker"], CONTROL["mouthFunnel"]
+    wanted = np.maximum(0.0, controls[:, pucker] - 0.15) * apart
+    controls[:, funnel] = np.maximum(controls[:, funnel], 0.7 * wanted)
 
 
 def _tuck_lip(controls: Floats, tuck: Floats, opening: Floats) -> Floats:

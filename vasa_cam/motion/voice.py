@@ -12,6 +12,7 @@ from vasa_cam.errors import InputError
 from vasa_cam.motion.features import loud_level_db
 from vasa_cam.motion.idle import IdleConfig, IdleFrames, IdleStream
 from vasa_cam.motion.lips import (
+    DEFAULT_STYLE,
     SAMPLES_A_FRAME,
     LipFrames,
     LipNetwork,
@@ -50,7 +51,7 @@ class VoiceConfig:
     gaze_deg: tuple[float, float] = (0.0, 0.0)
     wander: float = 1.0
     blinks: float = 1.0
-    style: LipStyle = field(default_factory=lambda: LipStyle(smile=0.04))
+    style: LipStyle = DEFAULT_STYLE
     idle: IdleConfig = field(default_factory=IdleConfig)
 
     def __post_init__(self) -> None:
