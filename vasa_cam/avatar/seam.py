@@ -68,7 +68,7 @@ def join_depths(points_px: Floats) -> Floats:
 
     points_px: float32 [468, 3] of a closed mouth, depth settled. Returns new points.
     """
-    points = points_px.copy()
+    points: Floats = points_px.copy()
     upper, lower = np.asarray(UPPER_LIP_RINGS[3]), np.asarray(LOWER_LIP_RINGS[3])
     points[upper, 2] = points[lower, 2] = 0.5 * (points[upper, 2] + points[lower, 2])
     return points

@@ -141,7 +141,8 @@ def _colour(choice: str) -> tuple[int, ...] | None:
 def _picture(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
+            picture: Image.Image = image.convert("RGB")
+            return picture
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
         raise InputError(
             f"background must be photo, blur, transparent, a colour such as #1e88e5 or an image "
