@@ -136,6 +136,16 @@ def test_gains_scale_their_part_only() -> None:
     assert open_eyes[:, INDEX["eyeBlinkLeft"]].max() == 0.0
 
 
+@pytest.mark.parametrize("gain", [1e-7, 1.0, 1e4])
+def test_any_level_gives_finite_motion(gain: float) -> None:
+    """Integers read as floats, or a dead microphone: strange, but not an error of ours."""
+    noise = np.random.default_rng(0).normal(size=16000).astype(np.float32) * np.float32(gain)
+    frames = VoiceMotion(1).motion(noise).frames
+    assert np.isfinite(frames).all()
+    gap = frames[:, INDEX["jawOpen"]] - frames[:, INDEX["mouthClose"]]
+    assert gap.max() < 0.1
+
+
 @pytest.mark.parametrize(
     "audio", [np.zeros(0, np.float32), np.zeros((10, 2), np.float32), np.full(99, np.nan)]
 )

@@ -33,13 +33,14 @@ _KERNEL_BUMPS: Final = 5
 class IdleConfig:
     """What is chosen rather than measured. Angles in degrees, times in seconds, gains without unit.
 
-    head: gain of the head's sway. emphasis: gain of what loudness does to pitch and brows. brows:
-    gain of all brow motion. gaze_wander: gain of how far and often the eyes leave the target.
-    blinks: gain of the blink rate. away_share: share of gaze shifts that leave the target. limit_*:
-    soft limits.
+    head: gain of all head motion. posture_deg: slow drift below the measured bands. emphasis: gain
+    of what loudness does to pitch and brows. brows: gain of all brow motion. gaze_wander: gain of
+    how far and often the eyes leave the target. blinks: gain of the blink rate. away_share: share
+    of gaze shifts that leave the target. nod_*: size and chance at an accent. limit_*: soft limits.
     """
 
-    head: float = 0.9
+    head: float = 0.8
+    posture_deg: float = 1.2
     emphasis: float = 1.5
     brows: float = 1.0
     gaze_wander: float = 1.0
@@ -233,7 +234,7 @@ class Prosody:
         self._rng = rng
         self._history = np.zeros(KERNEL_FRAMES)
         self._mean = 0.0
-        self._fast = self._slow = -1.0
+        self._fast = self._slow = self._calm = -1.0
         self._wait = 0
         self._nod = np.zeros(2)
         self._lift = np.zeros(2)
@@ -247,11 +248,13 @@ class Prosody:
         self.activity += (0.12 if speech > self.activity else 0.05) * (speech - self.activity)
         self.phrase_end = talking and self.activity <= 0.5
         if self._fast < 0.0:
-            self._fast = self._slow = self._mean = loudness
+            self._fast = self._slow = self._calm = self._mean = loudness
         self._mean += 0.02 * speech * (loudness - self._mean)
-        self._history = np.roll(self._history, 1)
-        self._history[0] = (loudness - self._mean) * self.activity
         self._fast += 0.5 * (loudness - self._fast)
+        self._calm += 0.5 * (self._fast - self._calm)
+        self._history = np.roll(self._history, 1)
+        # The responses were fitted below 5 Hz: syllables as such must not shake the head.
+        self._history[0] = (self._calm - self._mean) * self.activity
         self._slow += 0.08 * (loudness - self._slow)
         self._wait = max(0, self._wait - 1)
         if self._fast - self._slow > 0.14 and speech > 0.5 and self._wait == 0:
@@ -313,6 +316,7 @@ class IdleStream:
         breath = np.sin(2.0 * np.pi * 0.24 * self._frame / RATE_HZ + self._breath_phase)
         breath -= np.sin(self._breath_phase) * np.exp(-self._frame / RATE_HZ)
         rotation = config.head * self._level * sway
+        rotation += config.head * config.posture_deg * np.array([0.5, 1.0, 0.8]) * slow[2::-1]
         rotation[0] += config.head * pitch + 0.12 * breath
         limits = np.array([config.limit_pitch_deg, config.limit_yaw_deg, config.limit_roll_deg])
         # A tilting head swings sideways over the neck, a nodding one moves down a little.

@@ -150,11 +150,11 @@ def _tuck_lip(controls: Floats, tuck: Floats, opening: Floats) -> Floats:
 
 
 def _silu(x: Floats) -> Floats:
-    return np.asarray(x / (1.0 + np.exp(-x)), np.float32)
+    return x * _sigmoid(x)
 
 
 def _sigmoid(x: Floats) -> Floats:
-    return np.asarray(1.0 / (1.0 + np.exp(-x)), np.float32)
+    return np.asarray(1.0 / (1.0 + np.exp(-np.maximum(x, -80.0))), np.float32)
 
 
 def _normalise(x: Floats, weight: Floats, bias: Floats) -> Floats:
