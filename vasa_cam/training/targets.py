@@ -1,7 +1,7 @@
 """Lip targets: the lower-face coefficients whose shapes explain tracked lip and jaw landmarks.
 
 The two sides share one value (a portrait should not inherit one speaker's asymmetry), so 16
-controls stand for 25 coefficients. The fit is least squares through the face model's linear
+controls stand for 23 coefficients. The fit is least squares through the face model's linear
 shapes, with 0 <= value <= 1 and a small quadratic cost that keeps rarely needed shapes at rest.
 """
 
