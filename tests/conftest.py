@@ -15,8 +15,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
+
+# The same examples in every run, and no limit on wall time: a busy machine fails no test.
+hypothesis.settings.register_profile("repository", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("repository")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
