@@ -15,6 +15,7 @@ from vasa_cam.avatar.eye_fit import fit_eye_landmarks
 from vasa_cam.avatar.eyes import EyePatch, build_eye
 from vasa_cam.avatar.file import Avatar, AvatarMeta
 from vasa_cam.avatar.folds import draw_detail
+from vasa_cam.avatar.fringe import find_fringe
 from vasa_cam.avatar.mesh import HeadFrame, PortraitMesh, build_mesh, fit_head_frame, settle_depth
 from vasa_cam.avatar.mouth import MouthInterior, build_mouth
 from vasa_cam.avatar.portrait import Portrait, PortraitOptions, read_portrait
@@ -48,7 +49,8 @@ def build_avatar(portrait: Portrait, name: str) -> Avatar:
     points = settle_depth(landmarks, frame, model)
     if closed:
         points = join_depths(points)
-    mesh = build_mesh(points, frame, model, portrait.hair)
+    fringe = find_fringe(portrait.canvas_rgb, points, portrait.hair)
+    mesh = build_mesh(points, frame, model, np.maximum(portrait.hair, fringe))
     eyes = _build_eyes(portrait, mesh, model, frame)
     mouth = build_mouth(
         portrait.canvas_rgb,

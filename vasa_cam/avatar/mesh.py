@@ -116,13 +116,15 @@ def settle_depth(points_px: Floats, frame: HeadFrame, model: FaceModel) -> Float
 def build_mesh(points_px: Floats, frame: HeadFrame, model: FaceModel, hair: Floats) -> PortraitMesh:
     """Dense face mesh plus rings from the face oval out to beyond the canvas.
 
-    points_px: float32 [468, 3] from `settle_depth`; hair: float32 [Hc, Wc] in 0..1, where the outer
-    mesh must not stretch with the face.
+    points_px: float32 [468, 3] from `settle_depth`; hair: float32 [Hc, Wc] in 0..1, around the face
+    and over the forehead: where the mesh follows the head alone and no expression.
     """
-    indptr, indices, values = model.sub_indptr, model.sub_indices, model.sub_values
     dense = model.subdivide(points_px)
+    indptr, indices = model.sub_indptr, model.sub_indices
+    values = model.sub_values * np.repeat(1.0 - _sample(hair, dense), np.diff(indptr))
     rings = _OuterRings.around(dense[model.oval], frame, canvas_size=hair.shape[::-1])
-    coupling = rings.coupling(_csr_rows(indptr, indices, values, model.oval), hair)
+    oval_rows = _csr_rows(indptr, indices, model.sub_values, model.oval)
+    coupling = rings.coupling(oval_rows, hair)
     outer_indptr, outer_indices, outer_values = _to_csr(coupling)
     count = len(dense)
     return PortraitMesh(
@@ -195,9 +197,7 @@ class _OuterRings:
         spacing = np.linalg.norm(np.roll(self.oval, -1, 0) - self.oval, axis=1)[:, None]
         ring_distance = self.distance_px.reshape(-1, size)
         fade = np.exp(-((self.distance_px / (0.20 * self.face_width_px)) ** 1.5))
-        x = np.clip(np.rint(self.points[:, 0]), 0, hair.shape[1] - 1).astype(np.int64)
-        y = np.clip(np.rint(self.points[:, 1]), 0, hair.shape[0] - 1).astype(np.int64)
-        fade *= 1.0 - hair[y, x]
+        fade *= 1.0 - _sample(hair, self.points)
         step = np.abs(np.arange(size)[:, None] - np.arange(size)[None])
         step = np.minimum(step, size - step)
         rows = []
@@ -237,6 +237,13 @@ def _inner_weight(model: FaceModel) -> Floats:
     oval_cm = model.subdivide(model.vertices)[model.oval]
     gap = np.linalg.norm(model.vertices[:, None] - oval_cm[None], axis=2).min(1)
     return smoothstep(0.3, 3.0, gap)
+
+
+def _sample(picture: Floats, points: npt.NDArray[np.floating]) -> Floats:
+    """Nearest pixels of a picture [H, W] under points [N, >=2], the border's beyond it."""
+    x = np.clip(np.rint(points[:, 0]), 0, picture.shape[1] - 1).astype(np.int64)
+    y = np.clip(np.rint(points[:, 1]), 0, picture.shape[0] - 1).astype(np.int64)
+    return np.asarray(picture[y, x], np.float32)
 
 
 def _csr_rows(indptr: Ints, indices: Ints, values: Floats, rows: Ints) -> Floats:
