@@ -69,7 +69,8 @@ def _forehead(points: Doubles, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
     brows = brows[brows[:, 0].argsort()] - [0.0, lift]
     limit = np.interp(np.arange(shape[1]), brows[:, 0], brows[:, 1])
     above = np.arange(shape[0])[:, None] < limit[None]
-    return _polygon(oval, shape, grow=_BEYOND_OUTLINE * float(np.ptp(points[:, 1]))) & above
+    reach = _BEYOND_OUTLINE * float(np.ptp(points[:, 1]))
+    return np.asarray(_polygon(oval, shape, grow=reach) & above)
 
 
 def _polygon(outline: Doubles, shape: tuple[int, int], grow: float) -> npt.NDArray[np.bool_]:
