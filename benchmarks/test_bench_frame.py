@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from vasa_cam.motion.voice import VoiceMotion
 
 from vasa_cam import ops
 from vasa_cam.audio import read_speech
 from vasa_cam.avatar.enrolment import enrol
 from vasa_cam.avatar.file import Avatar, load_avatar
 from vasa_cam.avatar.portrait import PortraitOptions
+from vasa_cam.motion.voice import VoiceMotion
 from vasa_cam.render.layered import LayeredRenderer, RenderConfig
 
 ASSETS = Path(str(resources.files("vasa_cam") / "assets"))
