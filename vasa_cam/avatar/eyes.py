@@ -28,10 +28,10 @@ from vasa_cam.avatar.paint import (
     fade_to_grey,
     inside_distance,
     sample,
-    smoothstep,
     to_bytes,
     vector,
 )
+from vasa_cam.numeric import smoothstep
 
 IRIS_RADIUS_CM: Final = 0.585
 """Adult iris radius; people differ by about 4 %."""

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from vasa_cam.avatar.numeric import smoothstep
 from vasa_cam.landmarks import FACE_OVAL, LEFT_BROW, RIGHT_BROW
+from vasa_cam.numeric import smoothstep
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

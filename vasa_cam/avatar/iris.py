@@ -16,9 +16,9 @@ from vasa_cam.avatar.paint import (
     bump,
     inside_distance,
     sample,
-    smoothstep,
     vector,
 )
+from vasa_cam.numeric import smoothstep
 
 _RINGS: Final = 28
 _ANGLES: Final = 96

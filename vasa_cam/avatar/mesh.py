@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from vasa_cam.avatar.numeric import smoothstep
 from vasa_cam.face_model import FaceModel
+from vasa_cam.numeric import smoothstep
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]

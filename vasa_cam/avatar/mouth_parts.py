@@ -13,8 +13,9 @@ from typing import Final
 import numpy as np
 
 from vasa_cam.avatar.mouth_colours import MouthColours
-from vasa_cam.avatar.paint import Floats, Ints, Reals, blur, bump, smoothstep, vector
+from vasa_cam.avatar.paint import Floats, Ints, Reals, blur, bump, vector
 from vasa_cam.avatar.teeth import grid_triangles
+from vasa_cam.numeric import smoothstep
 
 _TONGUE_GRID: Final = (17, 19)
 _CAVITY_GRID: Final = (13, 25)

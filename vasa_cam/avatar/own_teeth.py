@@ -13,8 +13,9 @@ import numpy as np
 
 from vasa_cam.avatar.mediapipe_tasks import load_cv2
 from vasa_cam.avatar.mesh import HeadFrame
-from vasa_cam.avatar.paint import LUMA, Bytes, Floats, Reals, blur, sample, smoothstep
+from vasa_cam.avatar.paint import LUMA, Bytes, Floats, Reals, blur, sample
 from vasa_cam.avatar.teeth import Arch, ArchPlan
+from vasa_cam.numeric import smoothstep
 
 _SURE: Final = 0.7
 _LONGEST_CHANGE_CM: Final = 0.22

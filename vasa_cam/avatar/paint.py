@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vasa_cam.avatar.mediapipe_tasks import load_cv2
+from vasa_cam.numeric import smoothstep
 
 Reals = npt.NDArray[np.floating[Any]]
 Floats = npt.NDArray[np.float32]
@@ -25,12 +26,6 @@ _BLOCK: Final = 8192
 """Points handled at once where memory grows with points times outline."""
 LUMA: Final = vector(0.299, 0.587, 0.114)
 """Rec. 601 weights of R, G and B."""
-
-
-def smoothstep(low: float, high: float, value: Reals) -> Floats:
-    """0 at `low`, 1 at `high` (either order), smooth between, clamped beyond."""
-    t = np.clip((value - low) / (high - low), 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
 
 
 def bump(value: Reals, centre: float, width: float) -> Floats:

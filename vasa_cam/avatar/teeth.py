@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from vasa_cam.avatar.paint import Floats, Ints, Reals, bump, smoothstep, vector
+from vasa_cam.avatar.paint import Floats, Ints, Reals, bump, vector
+from vasa_cam.numeric import smoothstep
 
 GUM_CM: Final = 0.55
 BELOW_EDGE_CM: Final = 0.35

@@ -25,6 +25,7 @@ from safetensors import safe_open
 from vasa_cam.errors import InputError
 from vasa_cam.motion.features import FeatureConfig, FeatureStream, loudness
 from vasa_cam.motion.space import COEFFICIENTS, INDEX
+from vasa_cam.numeric import smoothstep
 
 Floats = npt.NDArray[np.float32]
 
@@ -89,11 +90,6 @@ _OPENERS: Final = ("jawOpen", "mouthClose", "mouthLowerDown", "mouthUpperUp", "m
 _ROUNDERS: Final = ("mouthPucker", "mouthFunnel")
 
 
-def _smoothstep(low: float, high: float, value: Floats) -> Floats:
-    t = np.clip((value - low) / (high - low), 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
-
-
 def close_lips(controls: Floats, amount: Floats, opening: Floats) -> Floats:
     """Close the lips by `amount` (0..1, float32 [T]) over an open jaw, as ARKit's mouthClose does.
 
@@ -121,9 +117,9 @@ def shape_lips(
     shaped[:, [CONTROL[name] for name in _ROUNDERS]] *= style.rounding
     _open_round(shaped, opening)
     shaped[:, CONTROL["mouthSmile"]] += style.smile
-    tuck = style.tuck * _smoothstep(0.3, 0.8, probabilities[:, 1])
+    tuck = style.tuck * smoothstep(0.3, 0.8, probabilities[:, 1])
     shaped = _tuck_lip(shaped, tuck, opening)
-    seal = style.seal * _smoothstep(0.25, 0.62, probabilities[:, 0])
+    seal = style.seal * smoothstep(0.25, 0.62, probabilities[:, 0])
     shaped = close_lips(shaped, seal, opening)
     shaped[:, CONTROL["mouthPress"]] += 0.15 * seal
     shaped[:, CONTROL["mouthRollLower"]] += 0.12 * seal
@@ -133,7 +129,7 @@ def shape_lips(
 
 def _open_round(controls: Floats, opening: Floats) -> None:
     """Puckered lips that stand open turn outwards (/o/): some funnel, in place."""
-    apart = _smoothstep(0.02, 0.12, controls @ opening)
+    apart = smoothstep(0.02, 0.12, controls @ opening)
     pucker, funnel = CONTROL["mouthPucker"], CONTROL["mouthFunnel"]
     wanted = np.maximum(0.0, controls[:, pucker] - 0.15) * apart
     controls[:, funnel] = np.maximum(controls[:, funnel], 0.7 * wanted)

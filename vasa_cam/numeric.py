@@ -1,4 +1,4 @@
-"""Small numeric helpers that several enrolment steps share."""
+"""Small numeric helpers that several parts share."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ def smoothstep(low: float, high: float, x: npt.ArrayLike) -> npt.NDArray[np.floa
 
     `low` may be larger than `high`: then it falls.
     """
-    t = np.clip((np.asarray(x, np.float32) - low) / (high - low), 0.0, 1.0)
+    t = np.clip((np.asarray(x) - low) / (high - low), 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
