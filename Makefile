@@ -19,7 +19,7 @@ demo: $(VENV)/installed
 
 # Started in tests/, so that the installed package is tested and not the source tree.
 test: $(VENV)/checked
-	$(BIN)/ctest --test-dir build/test --output-on-failure
+	PATH="$(CURDIR)/$(BIN):$$PATH" ctest --test-dir build/test --output-on-failure
 	cd tests && $(IN)/pytest -m "not neural"
 
 test-neural: $(VENV)/neural
