@@ -1,7 +1,7 @@
 # Two commands for everybody: `make demo` and `make test`. PYTHON=python3.12 chooses an interpreter.
 PYTHON ?= python3
-# Pinned for tests only. Without a CUDA device, TORCH_INDEX=https://download.pytorch.org/whl/cpu
-# avoids several gigabytes of CUDA libraries.
+# Pinned for tests only. TORCH_INDEX may name PyTorch's own package index for CPU builds, which
+# avoids several gigabytes of CUDA libraries where there is no GPU.
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 VENV := .venv
