@@ -9,7 +9,7 @@ import pytest
 
 from vasa_cam.avatar.file import Avatar, load_avatar
 
-CLOSED_PORTRAITS = ("generated/female-black-1.jpg", "generated/female-asian-3.jpg")
+CLOSED_PORTRAITS = ("generated/female-black-1.jpg", "generated/female-asian-1.jpg")
 
 
 @pytest.fixture(scope="session")

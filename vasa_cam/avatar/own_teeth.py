@@ -47,6 +47,10 @@ class ToCanvas:
         return self.frame.to_px(np.asarray(points * self.scale + self.origin_cm, np.float32))
 
 
+_LEAST_HEIGHT: Final = 0.085
+"""Height over width of an opening below which teeth are a sliver, stained by the lips around it."""
+
+
 def find_own_teeth(canvas: Bytes, opening_px: Floats) -> OwnTeeth | None:
     """The photo's upper teeth inside open lips, or None when none are visible.
 
@@ -64,7 +68,8 @@ def find_own_teeth(canvas: Bytes, opening_px: Floats) -> OwnTeeth | None:
     cv2.fillPoly(mask, [outline], 255)
     inside = cv2.resize(mask, patch.shape[1::-1], interpolation=cv2.INTER_AREA) / np.float32(255)
     core = inside > 0.95
-    if core.sum() < 30:
+    tallest = float((inside > 0.5).sum(axis=0).max())
+    if core.sum() < 30 or tallest < _LEAST_HEIGHT * float(np.ptp(opening_px[:, 0])):
         return None
     luma = patch @ LUMA
     saturation = np.ptp(patch, axis=2) / (patch.max(2) + 1.0)

@@ -16,8 +16,9 @@ from vasa_cam.landmarks import LOWER_LIP_RINGS, MOUTH_CORNERS, UPPER_LIP_RINGS
 
 Floats = npt.NDArray[np.float32]
 
-CLOSED_GAP: Final = 0.09
-"""Inner-lip gap over mouth width below which a photographed mouth counts as closed."""
+CLOSED_GAP: Final = 0.025
+"""Inner-lip gap over mouth width below which a photographed mouth counts as closed. On 46 portraits
+lips that touch measure up to 0.018, parted ones 0.031 and more."""
 
 _MIDDLES: Final = (13, 14)
 _STEP: Final = 0.5
