@@ -105,6 +105,7 @@ def refine_matte(rgb: U8, confidence: F32, face: U8) -> F32:
     strands, trust = _colour_alpha(rgb, alpha, unit)
     mixed = guided * (1 - trust) + strands * trust
     clean = _one_piece(np.clip((mixed - 0.02) / 0.96, 0, 1).astype(np.float32), face)
+    clean = _without_attachments(clean, face, unit)
     return np.asarray(np.clip(np.maximum(clean, face), 0, 1), np.float32)
 
 
@@ -127,6 +128,27 @@ def _one_piece(alpha: F32, face: U8) -> F32:
     right, bottom = left + stats[:, cv2.CC_STAT_WIDTH], top + stats[:, cv2.CC_STAT_HEIGHT]
     enclosed = (left > 0) & (top > 0) & (right < width) & (bottom < height)
     return np.where((small & enclosed)[labels], 1.0, alpha).astype(np.float32)
+
+
+def _without_attachments(alpha: F32, face: U8, unit: float) -> F32:
+    """Beside the body, what hangs on it by a thin bridge is background of a similar colour.
+
+    Above the chin nothing is taken away: there thin bridges are hair.
+    """
+    cv2 = load_cv2()
+
+    def disc(radius: float) -> U8:
+        side = 2 * max(1, round(radius)) + 1
+        return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
+
+    solid = cv2.morphologyEx((alpha > 0.5).astype(np.uint8), cv2.MORPH_OPEN, disc(7 * unit))
+    _, labels = cv2.connectedComponents(np.maximum(solid, face))
+    body = (labels == labels[np.nonzero(face)][0]).astype(np.uint8)
+    near = cv2.GaussianBlur(cv2.dilate(body, disc(8 * unit)).astype(np.float32), (0, 0), 1.5 * unit)
+    chin = int(np.nonzero(face)[0].max())
+    cleaned = alpha.copy()
+    cleaned[chin:] *= near[chin:]
+    return cleaned
 
 
 def _decided(alpha: F32, reach: float) -> F32:
