@@ -16,8 +16,12 @@ def replace_file(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside `path` to write to and renames it over `path` at the end.
 
     When the body fails, nothing is left behind and an older file stays. Raises InputError when the
-    folder is missing or cannot be written, or the disk is full.
+    folder is missing (before the body runs) or cannot be written, or the disk is full.
     """
+    if not path.parent.is_dir():
+        raise InputError(
+            f"the folder {path.parent} does not exist; create it or choose another output"
+        )
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield temporary

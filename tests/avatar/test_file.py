@@ -141,7 +141,7 @@ def test_an_independent_writer_makes_a_readable_file(tmp_path: Path) -> None:
 
 
 def test_save_into_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No such file or directory"):
+    with pytest.raises(InputError, match="missing does not exist; create it"):
         save_avatar(tmp_path / "missing" / "a.vasa", make_avatar())
 
 

@@ -53,7 +53,7 @@ def test_bad_input_leaves_nothing_behind(shared: Path, group_photo: Path, tmp_pa
         (("enrol", "none.jpg", *models), "no file none.jpg"),
         (("enrol", "text.jpg", *models), "not a JPEG"),
         (("enrol", group_photo, "--face", "7", *models), "no face 7: 2 faces"),
-        (("enrol", group_photo, "-o", "missing/me.vasa", *models), "missing/me.vasa"),
+        (("enrol", group_photo, "-o", "missing/me.vasa", *models), "folder missing does not exist"),
         (("enrol", group_photo, "--models", "nowhere"), "nowhere"),
         (("info", "none.vasa"), "no file none.vasa"),
         (("info", "text.jpg"), "not a usable avatar"),

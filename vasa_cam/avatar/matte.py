@@ -146,9 +146,7 @@ def _without_attachments(alpha: F32, face: U8, unit: float) -> F32:
     body = (labels == labels[np.nonzero(face)][0]).astype(np.uint8)
     near = cv2.GaussianBlur(cv2.dilate(body, disc(8 * unit)).astype(np.float32), (0, 0), 1.5 * unit)
     chin = int(np.nonzero(face)[0].max())
-    cleaned = alpha.copy()
-    cleaned[chin:] *= near[chin:]
-    return cleaned
+    return np.concatenate([alpha[:chin], alpha[chin:] * near[chin:]]).astype(np.float32)
 
 
 def _decided(alpha: F32, reach: float) -> F32:

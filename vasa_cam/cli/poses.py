@@ -26,8 +26,7 @@ def poses(
     from vasa_cam.files import replace_file
     from vasa_cam.render.poses import contact_sheet
 
-    avatar = open_portrait(portrait, models)
-    sheet = Image.fromarray(contact_sheet(avatar, size))
     with replace_file(out) as partial:
+        sheet = Image.fromarray(contact_sheet(open_portrait(portrait, models), size))
         sheet.save(partial, format="PNG")
     say(f"Contact sheet: {out} ({sheet.width}x{sheet.height})")
