@@ -187,7 +187,7 @@ class _OuterRings:
         where shoulders and collars are."""
         chin = self.oval[self.oval[:, 1].argmax()]
         width = self.face_width_px
-        aside = smoothstep(0.40 * width, 0.75 * width, np.abs(self.points[:, 0] - chin[0]))
+        aside = smoothstep(0.33 * width, 0.60 * width, np.abs(self.points[:, 0] - chin[0]))
         below = self.points[:, 1] - chin[1] + 0.60 * width * aside
         return np.asarray(1.0 - smoothstep(-0.02 * width, 0.62 * width, below), np.float64)
 
