@@ -18,6 +18,7 @@ from vasa_cam.avatar.folds import draw_detail
 from vasa_cam.avatar.fringe import find_fringe
 from vasa_cam.avatar.mesh import HeadFrame, PortraitMesh, build_mesh, fit_head_frame, settle_depth
 from vasa_cam.avatar.mouth import MouthInterior, build_mouth
+from vasa_cam.avatar.paint import LUMA
 from vasa_cam.avatar.portrait import Portrait, PortraitOptions, read_portrait
 from vasa_cam.avatar.seam import is_closed, join_depths, snap_seam
 from vasa_cam.avatar.shapes import personal_shapes
@@ -43,7 +44,7 @@ def build_avatar(portrait: Portrait, name: str) -> Avatar:
     landmarks, _ = fit_eye_landmarks(portrait.canvas_rgb, portrait.landmarks_px)
     closed = is_closed(landmarks)
     if closed:
-        luma = portrait.canvas_rgb.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+        luma = portrait.canvas_rgb.astype(np.float32) @ LUMA
         landmarks = snap_seam(luma, landmarks)
     frame = fit_head_frame(landmarks, model)
     points = settle_depth(landmarks, frame, model)

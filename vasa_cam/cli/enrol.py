@@ -33,15 +33,13 @@ def enrol(
     from vasa_cam.avatar.file import save_avatar
     from vasa_cam.avatar.portrait import PortraitOptions
     from vasa_cam.cli.info import print_avatar
-    from vasa_cam.files import replace_file
+    from vasa_cam.files import check_output_path
 
     target = out or Path(f"{photo.stem}.vasa")
-    with replace_file(target) as probe:  # an unusable folder is told before the work, not after
-        probe.touch()
-        probe.unlink()
-        started = time.monotonic()
-        with Console(stderr=True).status(f"enrolling {photo.name}"):
-            avatar = enrol_photo(photo, PortraitOptions(face, landmarks, models))
-        save_avatar(probe, avatar)
+    check_output_path(target)
+    started = time.monotonic()
+    with Console(stderr=True).status(f"enrolling {photo.name}"):
+        avatar = enrol_photo(photo, PortraitOptions(face, landmarks, models))
+    save_avatar(target, avatar)
     print_avatar(target, avatar)
     typer.echo(f"Enrolled in {time.monotonic() - started:.1f} s.")

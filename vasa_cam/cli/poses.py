@@ -23,10 +23,11 @@ def poses(
     from rich import print as say
 
     from vasa_cam.cli.portrait import open_portrait
-    from vasa_cam.files import replace_file
+    from vasa_cam.files import check_output_path, replace_file
     from vasa_cam.render.poses import contact_sheet
 
+    check_output_path(out)
+    sheet = Image.fromarray(contact_sheet(open_portrait(portrait, models), size))
     with replace_file(out) as partial:
-        sheet = Image.fromarray(contact_sheet(open_portrait(portrait, models), size))
         sheet.save(partial, format="PNG")
     say(f"Contact sheet: {out} ({sheet.width}x{sheet.height})")

@@ -21,8 +21,8 @@ def track(
     from vasa_cam.avatar.track import track_video
     from vasa_cam.cli.progress import frame_progress
     from vasa_cam.cli.stopping import stop_signals_interrupt
+    from vasa_cam.files import check_output_path
     from vasa_cam.motion.csv import write_motion_csv
-    from vasa_cam.output.encoding import check_output_path
 
     check_output_path(out)
     with stop_signals_interrupt(), frame_progress("Tracking") as progress:

@@ -96,9 +96,14 @@ def check_output(
     if out is None:
         return empty_like_device(shape, dtype, like)
     check_array(out, op, name, dtype, shape, device_of(like, op, name))
-    if isinstance(out, np.ndarray) and not out.flags.writeable:
-        raise ValueError(f"{op}: {name} is read-only; pass an array that can be written")
+    check_writable(out, op, name)
     return out
+
+
+def check_writable(array: Array, op: str, name: str) -> None:
+    """Raise ValueError when NumPy forbids writing to an array that the op fills."""
+    if isinstance(array, np.ndarray) and not array.flags.writeable:
+        raise ValueError(f"{op}: {name} is read-only; pass an array that can be written")
 
 
 def empty_like_device(shape: tuple[int, ...], dtype: str, like: Array) -> Array:

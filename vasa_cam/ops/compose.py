@@ -124,7 +124,7 @@ def compose_over(
         out = _check.empty_like_device((height, width, channels), "uint8", background)
     allowed = (3, 4) if channels == 3 else 4
     _check.check_array(out, op, "out", "uint8", (height, width, allowed), device)
-    _check_writable(out, op, "out")
+    _check.check_writable(out, op, "out")
     _core.compose_over(background, layer, _origin(origin_px, op), out, _check.current_stream(out))
     return out
 
@@ -196,15 +196,10 @@ def compose_mouth(
 
 def _check_frame(frame: U8, aperture: F32, op: str) -> tuple[str, int]:
     _check.check_array(frame, op, "frame", "uint8", (None, None, (3, 4)))
-    _check_writable(frame, op, "frame")
+    _check.check_writable(frame, op, "frame")
     device = _check.device_of(frame, op, "frame")
     _check.check_array(aperture, op, "aperture", "float32", (APERTURE_SIZE,), device)
     return device
-
-
-def _check_writable(array: U8, op: str, name: str) -> None:
-    if isinstance(array, np.ndarray) and not array.flags.writeable:
-        raise ValueError(f"{op}: {name} is read-only; pass an array that can be written")
 
 
 def _origin(origin_px: tuple[int, int], op: str) -> tuple[int, int]:

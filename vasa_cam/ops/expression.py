@@ -177,8 +177,7 @@ def _output(
         new: Floats = _check.empty_like_device(shape, "float32", weights)
         return new
     _check.check_array(out, "expression", name, "float32", shape, mesh.device)
-    if isinstance(out, np.ndarray) and not out.flags.writeable:
-        raise ValueError(f"expression: {name} is read-only; pass an array that can be written")
+    _check.check_writable(out, "expression", name)
     return out
 
 

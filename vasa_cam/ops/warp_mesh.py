@@ -108,8 +108,7 @@ def warp_mesh(
     _check.check_array(vertices, "warp_mesh", "vertices", "float32", (count, 3), mesh.device)
     _check.check_array(attributes, "warp_mesh", "attributes", "float32", (count, 2), mesh.device)
     _check.check_array(out, "warp_mesh", "out", "uint8", (None, None, 4), mesh.device)
-    if isinstance(out, np.ndarray) and not out.flags.writeable:
-        raise ValueError("warp_mesh: out is read-only; pass an array that can be written")
+    _check.check_writable(out, "warp_mesh", "out")
     gains = (options.detail_gain, options.edge_jump_px)
     origin = (int(options.origin_px[0]), int(options.origin_px[1]))
     stream = _check.current_stream(out)

@@ -5,7 +5,6 @@ Everything a user can get wrong about the output is refused here, before the fir
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -96,17 +95,6 @@ def encoding_for(path: Path, transparent: bool) -> Encoding:
     raise InputError(
         f"{path}: {ending} is not a video format known here; choose {', '.join(sorted(known))}."
     )
-
-
-def check_output_path(path: Path) -> None:
-    """Raise InputError when no file can be put there: no folder, no permission, or a folder."""
-    folder = path.parent
-    if not folder.is_dir():
-        raise InputError(f"the folder {folder} does not exist; create it or choose another output.")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file in it.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"the folder {folder} cannot be written to; choose another output.")
 
 
 def check_picture(size_px: tuple[int, int], fps: Fraction, encoding: Encoding) -> None:

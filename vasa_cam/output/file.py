@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vasa_cam.errors import InputError
+from vasa_cam.files import check_output_path
 from vasa_cam.ops.pixel import default_matrix, pixel
 from vasa_cam.output.encoding import (
     Encoding,
     audio_rate_hz,
-    check_output_path,
     check_picture,
     encoding_for,
 )

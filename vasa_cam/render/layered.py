@@ -19,7 +19,7 @@ from vasa_cam.motion.space import COEFFICIENTS, MOTION_SIZE, ROTATION, TRANSLATI
 from vasa_cam.render.framing import Framing, feather_cut_edges, make_background
 from vasa_cam.render.limits import MotionLimits, rotation_matrix
 from vasa_cam.render.openings import Eye, Mouth
-from vasa_cam.render.rigid_layers import RigidLayers, glasses_grid
+from vasa_cam.render.rigid_layers import RigidLayers
 from vasa_cam.render.textures import shrink, texture_uv
 
 Floats = npt.NDArray[np.float32]
@@ -98,7 +98,7 @@ class LayeredRenderer:
             skin=skin,
             skin_texture=ops.WarpMesh(uv, avatar.triangles, texture, detail),
             rigid=rigid,
-            glasses=_glasses_texture(avatar, framing.scale),
+            glasses=_glasses_texture(avatar, rigid, framing.scale),
             eyes=(Eye.prepare(avatar, 0, framing.scale), Eye.prepare(avatar, 1, framing.scale)),
             mouth=Mouth.prepare(avatar, framing),
             warp=ops.WarpOptions(
@@ -186,10 +186,10 @@ def _skin_tensors(avatar: Avatar) -> ops.ExpressionTensors:
     )
 
 
-def _glasses_texture(avatar: Avatar, scale: float) -> ops.WarpMesh | None:
-    vertices, triangles = glasses_grid(avatar)
-    if not len(vertices):
+def _glasses_texture(avatar: Avatar, rigid: RigidLayers, scale: float) -> ops.WarpMesh | None:
+    if not len(rigid.glasses_triangles):
         return None
     texture = shrink(avatar.glasses_rgba, scale)
-    uv = texture_uv(vertices[:, :2], avatar.meta.canvas_px, texture)
-    return ops.WarpMesh(uv, triangles, texture)
+    points = rigid.mesh.tensors.rest[rigid.glasses :, :2]
+    uv = texture_uv(points, avatar.meta.canvas_px, texture)
+    return ops.WarpMesh(uv, rigid.glasses_triangles, texture)

@@ -32,14 +32,14 @@ _GLASSES_AHEAD_IOD: Final = 0.12
 class RigidLayers:
     """The prepared mesh and where its parts begin.
 
-    interior: vertex count of the mouth interior, first in the mesh. anchors: first eye anchor;
-    right eye's three, then the left's. glasses: first vertex of the glasses' grid.
+    The mouth interior comes first. anchors: first eye anchor; right eye's three, then the left's.
+    glasses: first vertex of the glasses' grid; glasses_triangles: int32 [., 3], indices from there.
     """
 
     mesh: ops.ExpressionMesh
-    interior: int
     anchors: int
     glasses: int
+    glasses_triangles: Ints
 
     @classmethod
     def build(cls, avatar: Avatar) -> RigidLayers:
@@ -48,7 +48,7 @@ class RigidLayers:
         anchors = np.concatenate(
             [_eye_anchors(avatar.right_eye_params), _eye_anchors(avatar.left_eye_params)]
         )
-        glasses, _ = glasses_grid(avatar)
+        glasses, glasses_triangles = _glasses_grid(avatar)
         rest = np.concatenate([interior, anchors, glasses]).astype(np.float32)
         count = len(rest)
         shapes = np.zeros((len(JAW_SHAPES), count, 4), np.float32)
@@ -69,7 +69,8 @@ class RigidLayers:
             normal_triangles=np.zeros((0, 3), np.int32),
         )
         first = len(interior)
-        return cls(ops.ExpressionMesh(tensors), first, first, first + len(anchors))
+        mesh = ops.ExpressionMesh(tensors)
+        return cls(mesh, first, first + len(anchors), glasses_triangles)
 
     def weights(self, motion: Floats) -> Floats:
         """The jaw coefficients of a motion frame, float32 [5]."""
@@ -86,7 +87,7 @@ class RigidLayers:
         return np.column_stack([inverse, self.mesh.tensors.rest[first, :2] - inverse @ at[0]])
 
 
-def glasses_grid(avatar: Avatar) -> tuple[Floats, Ints]:
+def _glasses_grid(avatar: Avatar) -> tuple[Floats, Ints]:
     """Vertices float32 [G, 3] and triangles int32 [., 3] that carry the glasses; empty without.
 
     The grid bends with the face's width, a little in front of it.
