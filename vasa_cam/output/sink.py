@@ -1,8 +1,8 @@
 """What the live daemon asks of everything that takes frames.
 
 A sink belongs to one thread, which calls `open`, then `send` for each frame, then `close`. Nothing
-here knows of the daemon: a sink that fails says so by `SinkError`, and its owner closes it and tries
-again later while the others go on.
+here knows of the daemon: a sink that fails says so by `SinkError`, and its owner closes it and
+tries again later while the others go on.
 """
 
 from __future__ import annotations
