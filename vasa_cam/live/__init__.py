@@ -1,0 +1,1 @@
+"""The live daemon: a voice in, frames and the delayed voice out, on one clock."""
