@@ -1,0 +1,58 @@
+"""Sources of sound for the live avatar: the protocol, and the one place that reads their names."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final, Protocol
+
+from vasa_cam.audio.blocks import AudioBlock
+from vasa_cam.audio.paced import FileSource, SilenceSource
+from vasa_cam.audio.pcm import PcmSource
+from vasa_cam.errors import InputError
+
+KINDS: Final = (
+    "mic, mic:NAME_OR_INDEX, monitor, monitor:NAME, file:PATH, loop:PATH, pcm:-, ws or silence"
+)
+"""What `audio_source` understands, for help texts."""
+
+
+class AudioSource(Protocol):
+    """Something that gives blocks of sound with capture times; used by one thread.
+
+    name: for people. rate_hz: samples a second, valid after `start`. ended: nothing more will come.
+    drops: samples lost so far.
+    """
+
+    name: str
+    rate_hz: int
+    ended: bool
+    drops: int
+
+    def start(self) -> None:
+        """Open it; raises InputError with the remedy when that is not possible."""
+        ...
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        """The next block, waiting up to `timeout_s` seconds; None when there is none yet or the
+        source has ended. Raises SourceLostError when the device is gone.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Close it; may be called twice, and `start` may follow."""
+        ...
+
+
+def audio_source(spec: str) -> AudioSource:
+    """The source that `spec` names (see KINDS). Raises InputError for anything else."""
+    kind, _, rest = spec.partition(":")
+    if kind == "silence" and not rest:
+        return SilenceSource()
+    if kind == "ws" and not rest:
+        return PcmSource()
+    if kind == "pcm" and rest == "-":
+        return PcmSource(sys.stdin.buffer)
+    if kind in ("file", "loop") and rest:
+        return FileSource(Path(rest).expanduser(), loop=kind == "loop")
+    raise InputError(f"{spec!r} is not a source of sound; expected {KINDS}.")
