@@ -52,13 +52,13 @@ class Verb:
 
 def _verbs() -> tuple[Verb, ...]:
     gain = (0.0, 3.0)
-    modes = Argument("mode", "text", "default: the configured one", (), PANIC_MODES, None, False)
+    mode = Argument("mode", "text", "the configured one", choices=PANIC_MODES, required=False)
     return (
         Verb("pause", "hold an idle, breathing avatar that does not listen", slot="pause"),
         Verb("resume", "listen again", slot="pause"),
         Verb("mute", "silence the voice and close the mouth", slot="mute"),
         Verb("unmute", "let the voice through again", slot="mute"),
-        Verb("panic", "show something harmless at once", (modes,), "panic"),
+        Verb("panic", "show something harmless at once", (mode,), "panic"),
         Verb("calm", "end panic", slot="panic"),
         Verb(
             "avatar",
