@@ -15,8 +15,8 @@ from vasa_cam.audio.blocks import MONOTONIC, NS_A_SECOND, AudioBlock, Clock, Flo
 from vasa_cam.audio.file import SPEECH_RATE_HZ, probe_audio, stereo_blocks
 from vasa_cam.errors import InputError
 
-BLOCK_S: Final = 0.01
-"""Length of a block in seconds: the capture block of the latency budget."""
+BLOCK_MS: Final = 10
+"""Length of a block in milliseconds: the capture block of the latency budget."""
 
 # A reader that comes later than this (suspended, starved) finds that time stood still for the
 # source: it gets what it missed late, not in a burst.
@@ -26,17 +26,24 @@ _PATIENCE_NS: Final = NS_A_SECOND // 2
 class PacedSource:
     """Base: asks `_next_samples` for a block whenever the next one is due.
 
-    rate_hz: samples a second. speed: how much faster than real time the samples are handed out;
-    capture times are squeezed by as much. drops: samples that were lost (none here).
+    rate_hz: samples a second. block_ms: length of a block. speed: how much faster
+    than real time the samples are handed out; capture times are squeezed by as much. drops: samples that were lost (none here).
     """
 
     def __init__(
-        self, name: str, rate_hz: int, speed: float = 1.0, clock: Clock = MONOTONIC
+        self,
+        name: str,
+        rate_hz: int,
+        *,
+        block_ms: int = BLOCK_MS,
+        speed: float = 1.0,
+        clock: Clock = MONOTONIC,
     ) -> None:
         if not (np.isfinite(speed) and speed > 0.0):
             raise InputError(f"The speed of a source must be above 0, got {speed}.")
         self.name = name
         self.rate_hz = rate_hz
+        self.block_samples = max(1, round(rate_hz * block_ms / 1000))
         self.drops = 0
         self.ended = False
         self._clock = clock
@@ -44,11 +51,6 @@ class PacedSource:
         self._start_ns = 0
         self._position = 0
         self._pending: Floats | None = None
-
-    @property
-    def block_samples(self) -> int:
-        """Samples in a full block."""
-        return max(1, round(self.rate_hz * BLOCK_S))
 
     def start(self) -> None:
         """Begin now; the first block is due one block later."""
@@ -91,9 +93,13 @@ class SilenceSource(PacedSource):
     """Zeros for ever: the avatar idles. Also stands in for a microphone that is gone."""
 
     def __init__(
-        self, rate_hz: int = SPEECH_RATE_HZ, speed: float = 1.0, clock: Clock = MONOTONIC
+        self,
+        rate_hz: int = SPEECH_RATE_HZ,
+        *,
+        block_ms: int = BLOCK_MS,
+        clock: Clock = MONOTONIC,
     ) -> None:
-        super().__init__("silence", rate_hz, speed, clock)
+        super().__init__("silence", rate_hz, block_ms=block_ms, clock=clock)
         self._zeros = np.zeros(self.block_samples, np.float32)
         self._zeros.flags.writeable = False
 
@@ -109,9 +115,16 @@ class FileSource(PacedSource):
     """
 
     def __init__(
-        self, path: Path, *, loop: bool = False, speed: float = 1.0, clock: Clock = MONOTONIC
+        self,
+        path: Path,
+        *,
+        loop: bool = False,
+        block_ms: int = BLOCK_MS,
+        speed: float = 1.0,
+        clock: Clock = MONOTONIC,
     ) -> None:
-        super().__init__(f"file {path}", probe_audio(path).rate_hz, speed, clock)
+        rate_hz = probe_audio(path).rate_hz
+        super().__init__(f"file {path}", rate_hz, block_ms=block_ms, speed=speed, clock=clock)
         self._path = path
         self._loop = loop
         self._decoded: Iterator[Floats] | None = None

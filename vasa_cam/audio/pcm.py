@@ -14,7 +14,7 @@ import numpy as np
 
 from vasa_cam.audio.blocks import MONOTONIC, Clock, Floats
 from vasa_cam.audio.file import SPEECH_RATE_HZ
-from vasa_cam.audio.paced import BLOCK_S, PacedSource
+from vasa_cam.audio.paced import BLOCK_MS, PacedSource
 
 JITTER_MS: Final = 40
 """How much must have arrived before speech begins after a pause, in milliseconds."""
@@ -26,7 +26,9 @@ _READ_BYTES: Final = 4096
 # A sender whose clock is fast makes the buffer grow. Where at least this much has lain unused for
 # as long as this, one quiet block a second is left out.
 _SURPLUS_MS: Final = 60
-_SURPLUS_BLOCKS: Final = round(10.0 / BLOCK_S)
+_SURPLUS_FOR_S: Final = 10.0
+# A word too short to fill the buffer is played after this many blocks without more of it.
+_PATIENCE_BLOCKS: Final = 20
 _QUIET: Final = 10.0 ** (-50.0 / 20.0)
 
 
@@ -37,7 +39,7 @@ class PcmSource(PacedSource):
     the samples. jitter_ms: what must be there before speech begins after a pause. Silence comes out
     while nothing is there. ended: the stream was closed and everything has been played.
     drops: samples that found the buffer full. underruns: how often speech broke off for lack of
-    samples.
+    samples, at the end of a sentence or within it.
     """
 
     def __init__(
@@ -46,9 +48,11 @@ class PcmSource(PacedSource):
         *,
         rate_hz: int = SPEECH_RATE_HZ,
         jitter_ms: int = JITTER_MS,
+        block_ms: int = BLOCK_MS,
         clock: Clock = MONOTONIC,
     ) -> None:
-        super().__init__("pcm stream" if stream is not None else "pcm feed", rate_hz, clock=clock)
+        name = "pcm feed" if stream is None else "pcm stream"
+        super().__init__(name, rate_hz, block_ms=block_ms, clock=clock)
         self.underruns = 0
         self._stream = stream
         self._jitter_bytes = 2 * round(rate_hz * jitter_ms / 1000)
@@ -58,7 +62,9 @@ class PcmSource(PacedSource):
         self._changed = threading.Condition()
         self._closed = False
         self._speaking = False
-        self._levels: deque[int] = deque(maxlen=_SURPLUS_BLOCKS)
+        self._blocks_a_second = round(rate_hz / self.block_samples)
+        self._levels: deque[int] = deque(maxlen=round(_SURPLUS_FOR_S * self._blocks_a_second))
+        self._waited_blocks = 0
         self._reader: threading.Thread | None = None
 
     @property
@@ -131,11 +137,9 @@ class PcmSource(PacedSource):
             available = len(self._buffer)
             if self._closed and available == 0:
                 return None
-            if not self._speaking:
-                enough = available >= max(wanted, self._jitter_bytes)
-                self._speaking = enough or (self._closed and available > 0)
-            if not self._speaking:
+            if not self._speaking and not self._may_begin(available, wanted):
                 return np.zeros(self.block_samples, np.float32)
+            self._speaking = True
             self._leave_out_surplus(wanted)
             data = bytes(self._buffer[:wanted])
             del self._buffer[: len(data)]
@@ -143,19 +147,26 @@ class PcmSource(PacedSource):
         samples: Floats = np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768.0)
         if len(data) < wanted:
             self._speaking = False
+            self._levels.clear()
             self.underruns += not self._closed
             samples = np.concatenate(
                 [samples, np.zeros(self.block_samples - len(samples), np.float32)]
             )
         return samples
 
+    def _may_begin(self, available: int, wanted: int) -> bool:
+        self._waited_blocks = self._waited_blocks + 1 if available else 0
+        waited = self._closed or self._waited_blocks > _PATIENCE_BLOCKS
+        return available >= max(wanted, self._jitter_bytes) or (waited and available > 0)
+
     def _leave_out_surplus(self, wanted: int) -> None:
         self._levels.append(len(self._buffer))
         surplus = 2 * self.rate_hz * _SURPLUS_MS // 1000
-        if len(self._levels) < _SURPLUS_BLOCKS or min(self._levels) < self._jitter_bytes + surplus:
+        full = len(self._levels) == self._levels.maxlen
+        if not full or min(self._levels) < self._jitter_bytes + surplus:
             return
         block = np.frombuffer(bytes(self._buffer[:wanted]), "<i2")
         if np.abs(block.astype(np.float32)).max() < _QUIET * 32768.0:
             del self._buffer[:wanted]
-            for _ in range(round(1.0 / BLOCK_S)):
+            for _ in range(self._blocks_a_second):
                 self._levels.popleft()

@@ -6,14 +6,12 @@ import sys
 from pathlib import Path
 from typing import Final, Protocol
 
-from vasa_cam.audio.blocks import AudioBlock
+from vasa_cam.audio.blocks import MONOTONIC, AudioBlock, Clock
 from vasa_cam.audio.paced import FileSource, SilenceSource
 from vasa_cam.audio.pcm import PcmSource
 from vasa_cam.errors import InputError
 
-KINDS: Final = (
-    "mic, mic:NAME_OR_INDEX, monitor, monitor:NAME, file:PATH, loop:PATH, pcm:-, ws or silence"
-)
+KINDS: Final = "mic, mic:NAME_OR_INDEX, monitor, monitor:NAME, file:PATH, pcm:-, ws or silence"
 """What `audio_source` understands, for help texts."""
 
 
@@ -44,15 +42,21 @@ class AudioSource(Protocol):
         ...
 
 
-def audio_source(spec: str) -> AudioSource:
-    """The source that `spec` names (see KINDS). Raises InputError for anything else."""
+def audio_source(
+    spec: str, *, loop: bool = False, block_ms: int = 10, clock: Clock = MONOTONIC
+) -> AudioSource:
+    """The source that `spec` names (see KINDS). Raises InputError for anything else.
+
+    loop: a file begins again at its end. block_ms: length of a block. clock: paces what no device
+    paces. Devices are looked for at `start`, a file is looked at here.
+    """
     kind, _, rest = spec.partition(":")
     if kind == "silence" and not rest:
-        return SilenceSource()
+        return SilenceSource(block_ms=block_ms, clock=clock)
     if kind == "ws" and not rest:
-        return PcmSource()
+        return PcmSource(block_ms=block_ms, clock=clock)
     if kind == "pcm" and rest == "-":
-        return PcmSource(sys.stdin.buffer)
-    if kind in ("file", "loop") and rest:
-        return FileSource(Path(rest).expanduser(), loop=kind == "loop")
+        return PcmSource(sys.stdin.buffer, block_ms=block_ms, clock=clock)
+    if kind == "file" and rest:
+        return FileSource(Path(rest).expanduser(), loop=loop, block_ms=block_ms, clock=clock)
     raise InputError(f"{spec!r} is not a source of sound; expected {KINDS}.")
