@@ -21,6 +21,7 @@ from vasa_cam.ops.compose import (
 )
 from vasa_cam.ops.expression import ExpressionMesh, ExpressionTensors, Light, Pose, expression
 from vasa_cam.ops.pixel import default_matrix, pixel
+from vasa_cam.ops.sampler import SamplerModel, sample_window
 from vasa_cam.ops.warp_mesh import WarpMesh, WarpOptions, warp_mesh
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Light",
     "MouthParams",
     "Pose",
+    "SamplerModel",
     "WarpMesh",
     "WarpOptions",
     "aperture",
@@ -43,6 +45,7 @@ __all__ = [
     "expression",
     "get_num_threads",
     "pixel",
+    "sample_window",
     "set_num_threads",
     "warp_mesh",
 ]
