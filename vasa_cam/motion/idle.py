@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib import resources
 from typing import Any, Final
@@ -27,6 +27,7 @@ CORNERS_HZ: Final = (0.2, 0.5, 1.1, 2.4)
 
 KERNEL_FRAMES: Final = 20
 _KERNEL_BUMPS: Final = 5
+_LEAST_RATE: Final = 1e-3
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,12 @@ class IdleFrames:
 
 
 DEFAULT_IDLE: Final = IdleConfig()
+
+
+def joined(parts: Sequence[IdleFrames]) -> IdleFrames:
+    """Runs of idle motion that follow each other as one."""
+    columns = (field.name for field in fields(IdleFrames))
+    return IdleFrames(*(np.concatenate([getattr(part, c) for part in parts]) for c in columns))
 
 
 @cache
@@ -131,7 +138,7 @@ class Blinker:
     """
 
     def __init__(self, figures: dict[str, Any], rate_gain: float, rng: np.random.Generator) -> None:
-        self._mean = float(figures["log_interval_mean"]) - float(np.log(max(rate_gain, 1e-3)))
+        self._mean = float(figures["log_interval_mean"])
         self._std = float(figures["log_interval_std"])
         profile = np.asarray(figures["profile"], np.float64)
         self._peak = int(np.argmax(profile))
@@ -140,27 +147,37 @@ class Blinker:
         # It must be over before the shortest gap lets the next one begin.
         self._profile = np.append(profile[: np.flatnonzero(profile)[-1] + 1], 0.0)
         self._rng = rng
-        self._off = rate_gain <= 0.0
+        self._gain = rate_gain
         self._time = 0.0
         self._next = float(rng.uniform(0.6, 2.2))
         self._depth = 1.0
         self._last = -1.0
 
+    def set_rate(self, gain: float) -> None:
+        """Another gain of the blink rate; a blink that has begun is finished."""
+        wait = self._next - self._peak / RATE_HZ - self._time
+        if gain != self._gain and wait > 0.0:
+            self._next += wait * (max(self._gain, _LEAST_RATE) / max(gain, _LEAST_RATE) - 1.0)
+        self._gain = gain
+
     def hurry(self, chance: float) -> None:
         """An event that often comes with a blink."""
-        soon = self._rng.random() < chance
+        soon = self._rng.random() < chance and self._gain > 0.0
         rested = self._time - self._last > 0.8
         if soon and rested and self._next - self._time > 0.3:
             self._next = self._time + 0.08
 
     def step(self) -> float:
         """One frame."""
-        if self._off:
-            return 0.0
         since = (self._time - self._next) * RATE_HZ + self._peak
+        if self._gain <= 0.0 and since < 0.0:
+            self._time += 1.0 / RATE_HZ
+            self._next = max(self._next, self._time + (self._peak + 1) / RATE_HZ)
+            return 0.0
         self._time += 1.0 / RATE_HZ
         if since >= len(self._profile) - 1:
-            gap = float(np.exp(self._rng.normal(self._mean, self._std)))
+            rate = max(self._gain, _LEAST_RATE)
+            gap = float(np.exp(self._rng.normal(self._mean, self._std))) / rate
             self._last = self._next
             self._next += max(0.6, gap)
             self._depth = float(self._rng.uniform(0.9, 1.0))
@@ -181,7 +198,7 @@ class Gazer:
         self, figures: dict[str, Any], config: IdleConfig, rng: np.random.Generator
     ) -> None:
         self._figures = figures
-        self._config = config
+        self.config = config
         self._rng = rng
         self._from = np.zeros(2)
         self._to = np.zeros(2)
@@ -192,8 +209,8 @@ class Gazer:
         self.shift_deg = 0.0
 
     def _aim(self) -> None:
-        rng, wander = self._rng, self._config.gaze_wander
-        leave = not self._away and rng.random() < self._config.away_share * min(1.0, wander)
+        rng, wander = self._rng, self.config.gaze_wander
+        leave = not self._away and rng.random() < self.config.away_share * min(1.0, wander)
         if leave:
             # Away fixations use the measured sizes; a listener's camera contact is kept by
             # returning soon.
@@ -299,6 +316,12 @@ class IdleStream:
         self._level = self._quiet
         self._frame = 0
         self._breath_phase = float(np.random.default_rng([seed, 0xB4EA]).uniform(0.0, 6.28))
+
+    def steer(self, blinks: float, gaze_wander: float) -> None:
+        """Other gains of the blink rate and of the eyes' straying, from the next frame on."""
+        self._config = replace(self._config, blinks=blinks, gaze_wander=gaze_wander)
+        self._gazer.config = self._config
+        self._blinker.set_rate(blinks)
 
     def push(self, loudness: Floats, speech: Floats) -> IdleFrames:
         """Advance by len(loudness) frames."""

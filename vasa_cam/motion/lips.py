@@ -12,7 +12,7 @@ Weights: safetensors, written by `python -m vasa_cam.training.train_lips`.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -332,8 +332,3 @@ def lip_frames(
     stream = LipStream(network or packaged_network(), level_db)
     frames = stream.push(np.concatenate([np.asarray(audio, np.float32), tail]))
     return LipFrames(frames.controls[:count], frames.probabilities[:count], frames.loudness[:count])
-
-
-def restyled(style: LipStyle, amount: float) -> LipStyle:
-    """The style with its opening and rounding scaled, for one expressiveness slider."""
-    return replace(style, range=style.range * amount, rounding=style.rounding * amount)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from vasa_cam.errors import InputError
+from vasa_cam.motion.controls import (
+    DEFAULT_CONTROLS,
+    MAX_GAZE_DEG,
+    ControlFrames,
+    ControlGlide,
+    Controls,
+)
 from vasa_cam.motion.features import loud_level_db
-from vasa_cam.motion.idle import IdleConfig, IdleFrames, IdleStream
+from vasa_cam.motion.idle import IdleConfig, IdleFrames, IdleStream, joined
 from vasa_cam.motion.lips import (
     DEFAULT_STYLE,
+    LOOKAHEAD_S,
     SAMPLES_A_FRAME,
     LipFrames,
     LipNetwork,
@@ -20,15 +28,19 @@ from vasa_cam.motion.lips import (
     LipStyle,
     controls_to_coefficients,
     packaged_network,
-    restyled,
     shape_lips,
 )
-from vasa_cam.motion.space import COEFFICIENTS, INDEX, ROTATION, TRANSLATION, Motion, neutral
+from vasa_cam.motion.space import (
+    COEFFICIENTS,
+    INDEX,
+    MOTION_RATE_HZ,
+    ROTATION,
+    TRANSLATION,
+    Motion,
+    neutral,
+)
 
 Floats = npt.NDArray[np.float32]
-
-FULL_LOOK_DEG: Final = 35.0
-"""The eye angle of an eyeLook coefficient of 1."""
 
 _TAIL = 960
 _BLOCK_SAMPLES: Final = 480_000  # half a minute
@@ -38,38 +50,14 @@ _BLOCK_SAMPLES: Final = 480_000  # half a minute
 class VoiceConfig:
     """How a voice drives a face.
 
-    seed: of all chance in head, eyes and brows. lips: gain of the mouth's movement. face: gain of
-    brows and cheeks. head: gain of head motion. gaze_deg: where to look, degrees right and up in
-    the picture; (0, 0) is into the camera. wander: how much the eyes stray, 0 = never. blinks: gain
-    of the blink rate. style: the mouth's character. idle: further settings of the idle model.
+    seed: of all chance in head, eyes and brows. controls: what can be changed later, too. style:
+    the mouth's character. idle: further settings of the idle model.
     """
 
     seed: int = 0
-    lips: float = 1.0
-    face: float = 1.0
-    head: float = 1.0
-    gaze_deg: tuple[float, float] = (0.0, 0.0)
-    wander: float = 1.0
-    blinks: float = 1.0
+    controls: Controls = DEFAULT_CONTROLS
     style: LipStyle = DEFAULT_STYLE
     idle: IdleConfig = field(default_factory=IdleConfig)
-
-    def __post_init__(self) -> None:
-        gains = (self.lips, self.face, self.head, self.wander, self.blinks)
-        if not all(np.isfinite(gain) and 0.0 <= gain <= 3.0 for gain in gains):
-            raise InputError(
-                f"Gains of lips, face, head, wander and blinks must be 0 to 3, got {gains}."
-            )
-
-    def scaled_idle(self) -> IdleConfig:
-        """The idle settings with the gains applied."""
-        return replace(
-            self.idle,
-            head=self.idle.head * self.head,
-            brows=self.idle.brows * self.face,
-            gaze_wander=self.idle.gaze_wander * self.wander,
-            blinks=self.idle.blinks * self.blinks,
-        )
 
 
 DEFAULT_VOICE: Final = VoiceConfig()
@@ -91,17 +79,17 @@ def set_gaze(frames: Floats, gaze_deg: Floats) -> None:
         "eyeLookDownLeft": -up, "eyeLookDownRight": -up,
     }  # fmt: skip
     for name, degrees in looks.items():
-        frames[:, INDEX[name]] = np.clip(degrees / FULL_LOOK_DEG, 0.0, 1.0)
+        frames[:, INDEX[name]] = np.clip(degrees / MAX_GAZE_DEG, 0.0, 1.0)
 
 
-def compose(lips: Floats, idle: IdleFrames, config: VoiceConfig) -> Floats:
+def compose(lips: Floats, idle: IdleFrames, controls: ControlFrames) -> Floats:
     """Motion frames float32 [T, 58] from lip coefficients float32 [T, 52] and idle frames."""
     frames = neutral(len(lips))
     frames[:, :COEFFICIENTS] = lips
     frames[:, ROTATION] = np.deg2rad(idle.rotation_deg)
     frames[:, TRANSLATION] = idle.translation
-    set_gaze(frames, idle.gaze_deg + np.asarray(config.gaze_deg, np.float32))
-    face = config.face
+    controls.place_head(frames)
+    set_gaze(frames, idle.gaze_deg + controls.gaze_deg)
     raised, lowered = np.maximum(idle.brow, 0.0), np.maximum(-idle.brow, 0.0)
     opened = lips[:, INDEX["jawOpen"]]
     spread = lips[:, INDEX["mouthSmileLeft"]] + 0.5 * lips[:, INDEX["mouthStretchLeft"]]
@@ -110,14 +98,14 @@ def compose(lips: Floats, idle: IdleFrames, config: VoiceConfig) -> Floats:
         "browOuterUpLeft": 0.9 * raised,
         "browOuterUpRight": 0.9 * raised,
         # A blink pulls the brow down a touch and bunches the cheek, as in the filmed faces.
-        "browDownLeft": 0.6 * lowered + 0.05 * face * idle.blink,
-        "browDownRight": 0.6 * lowered + 0.05 * face * idle.blink,
-        "cheekSquintLeft": face * (0.10 * idle.blink + 0.25 * spread),
-        "cheekSquintRight": face * (0.10 * idle.blink + 0.25 * spread),
-        "eyeSquintLeft": 0.10 * face * spread,
-        "eyeSquintRight": 0.10 * face * spread,
-        "noseSneerLeft": 0.04 * face * opened,
-        "noseSneerRight": 0.04 * face * opened,
+        "browDownLeft": 0.6 * lowered + 0.05 * idle.blink,
+        "browDownRight": 0.6 * lowered + 0.05 * idle.blink,
+        "cheekSquintLeft": 0.10 * idle.blink + 0.25 * spread,
+        "cheekSquintRight": 0.10 * idle.blink + 0.25 * spread,
+        "eyeSquintLeft": 0.10 * spread,
+        "eyeSquintRight": 0.10 * spread,
+        "noseSneerLeft": 0.04 * opened,
+        "noseSneerRight": 0.04 * opened,
     }
     for name, values in columns.items():
         frames[:, INDEX[name]] = values
@@ -129,6 +117,7 @@ def compose(lips: Floats, idle: IdleFrames, config: VoiceConfig) -> Floats:
         wide = np.maximum(0.0, 0.15 * raised - idle.blink)
         frames[:, INDEX[f"eyeWide{side}"]] = wide
     np.clip(frames[:, :COEFFICIENTS], 0.0, 1.0, out=frames[:, :COEFFICIENTS])
+    controls.shape_face(frames)
     return frames
 
 
@@ -136,8 +125,11 @@ class VoiceStream:
     """Voice to motion, block by block: frame k comes out when 640 k + 960 samples have gone in.
 
     push(samples float32 [n], 16 kHz mono) -> motion frames float32 [m, 58] at 25 Hz. The blocking
-    changes nothing.
+    changes nothing. level_db: as for LipStream.
     """
+
+    latency_ms: Final = 1000.0 * (LOOKAHEAD_S + 1.0 / MOTION_RATE_HZ)
+    """From a sound's arrival to the frame that shows it, at most: look-ahead and one frame."""
 
     def __init__(
         self,
@@ -148,17 +140,42 @@ class VoiceStream:
         self._config = config
         self._network = packaged_network() if network is None else network
         self._lips = LipStream(self._network, level_db)
-        self._idle = IdleStream(config.seed, config.scaled_idle())
-        self._style = restyled(config.style, config.lips)
+        self._idle = IdleStream(config.seed, config.idle)
+        self._glide = ControlGlide(config.controls)
+        self._steered: tuple[float, float] | None = None
+
+    def set_controls(self, controls: Controls) -> None:
+        """Other controls from the next frame on; the face glides there in a quarter second."""
+        self._glide.set(controls)
 
     def push(self, samples: Floats) -> Floats:
         """Take samples, return the motion frames that they complete."""
         return self._frames(self._lips.push(samples))
 
     def _frames(self, heard: LipFrames) -> Floats:
-        shaped = shape_lips(heard.controls, heard.probabilities, self._network.opening, self._style)
-        idle = self._idle.push(heard.loudness, heard.probabilities[:, 2])
-        return compose(controls_to_coefficients(shaped), idle, self._config)
+        style = self._config.style
+        shaped = shape_lips(heard.controls, heard.probabilities, self._network.opening, style)
+        controls = self._glide.advance(len(shaped))
+        return compose(
+            controls_to_coefficients(shaped), self._idle_frames(heard, controls), controls
+        )
+
+    def _idle_frames(self, heard: LipFrames, controls: ControlFrames) -> IdleFrames:
+        """Idle frames, pushed in runs of constant gains."""
+        gains = np.stack([controls.blinks, controls.wander], axis=1)
+        changes = 1 + np.flatnonzero((np.diff(gains, axis=0) != 0.0).any(axis=1))
+        parts = []
+        for run in np.split(np.arange(len(gains)), changes):
+            if len(run):
+                self._steer(float(gains[run[0], 0]), float(gains[run[0], 1]))
+            parts.append(self._idle.push(heard.loudness[run], heard.probabilities[run, 2]))
+        return joined(parts)
+
+    def _steer(self, blinks: float, wander: float) -> None:
+        if (blinks, wander) != self._steered:
+            idle = self._config.idle
+            self._idle.steer(idle.blinks * blinks, idle.gaze_wander * wander)
+            self._steered = (blinks, wander)
 
 
 class VoiceMotion:
