@@ -21,6 +21,7 @@ from vasa_cam import ops
 from vasa_cam.audio import SPEECH_RATE_HZ, probe_audio, read_speech, stereo_blocks
 from vasa_cam.avatar.file import Avatar
 from vasa_cam.errors import InputError
+from vasa_cam.motion.controls import DEFAULT_CONTROLS, Controls, steer_track
 from vasa_cam.motion.csv import read_motion_csv
 from vasa_cam.motion.space import Motion
 from vasa_cam.output.file import VideoFile, VideoFileConfig
@@ -39,6 +40,7 @@ class RenderJob:
 
     out: the video file. voice: sound file, or None to be silent. track: Live Link Face CSV that
     drives instead of the voice. fps: frames a second, exact. seed: of head, gaze and blinks.
+    controls: gaze, distance, emotion, gains.
     track_rate_hz: rows a second of the track, None reads its timecodes. track_degrees: its head
     angles are degrees. threads: CPU threads, None keeps the setting. render: size and background.
     """
@@ -48,6 +50,7 @@ class RenderJob:
     track: Path | None = None
     fps: Fraction = Fraction(40)
     seed: int = 0
+    controls: Controls = DEFAULT_CONTROLS
     track_rate_hz: float | None = None
     track_degrees: bool = False
     threads: int | None = None
@@ -106,13 +109,13 @@ def make_motion(job: RenderJob) -> Floats:
     fps = float(job.fps)
     if job.track is not None:
         track = read_motion_csv(job.track, job.track_rate_hz, job.track_degrees)
-        return track.resampled(fps).frames
+        return steer_track(track.resampled(fps).frames, job.controls)
     if job.voice is None:
         raise ValueError("make_motion: the job has neither voice nor track")
-    from vasa_cam.motion.voice import VoiceMotion
+    from vasa_cam.motion.voice import VoiceConfig, VoiceMotion
 
     speech = read_speech(job.voice)
-    spoken = VoiceMotion(job.seed).motion(speech)
+    spoken = VoiceMotion(VoiceConfig(job.seed, job.controls)).motion(speech)
     return _of_length(spoken.resampled(fps), math.ceil(len(speech) / SPEECH_RATE_HZ * job.fps))
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 import wave
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
@@ -19,8 +20,11 @@ import pytest
 
 from vasa_cam.cli.render import parse_fps, parse_size, render
 from vasa_cam.errors import InputError
+from vasa_cam.motion.controls import Controls
 from vasa_cam.motion.csv import write_motion_csv
+from vasa_cam.motion.gaze import gaze_of
 from vasa_cam.motion.space import INDEX, Motion, neutral
+from vasa_cam.render_video import RenderJob, make_motion
 
 Tool = Callable[..., bytes]
 SIZE = "128x128"
@@ -119,6 +123,38 @@ def test_a_motion_track_drives_without_sound(
     assert np.abs(shown[37] - shown[2]).mean(axis=2)[mouth].mean() < 0.2 * change[mouth].mean()
 
 
+def test_controls_reach_the_picture(
+    tmp_path: Path, avatar: Path, voice: Path, ffmpeg: Tool
+) -> None:
+    """Far away, the head's top edge leaves the upper rows to the background; brows go up."""
+    plain, steered = tmp_path / "plain.mp4", tmp_path / "steered.mp4"
+    options = ["--distance", "1.2", "--gaze", "20,0", "--emotion", "surprised=0.8,happy=0.1"]
+    options += ["--head", "0.5", "--lips", "1.2", "--face", "1.5", "--blinks", "0"]
+    for out, extra in ((plain, []), (steered, options)):
+        command = ["render", avatar, voice, "-o", out, "--size", SIZE, "--fps", "10", *extra]
+        done = vasa_cam(*command)
+        assert done.returncode == 0, done.stderr
+    hair = [picture(ffmpeg, out)[:, 10:14, 55:75].mean() for out in (plain, steered)]
+    assert hair[1] > hair[0] + 30
+
+
+def test_controls_act_on_recorded_motion(tmp_path: Path, avatar: Path, voice: Path) -> None:
+    track = tmp_path / "track.csv"
+    frames = neutral(30)
+    frames[:, INDEX["jawOpen"]] = 0.2
+    write_motion_csv(track, Motion(frames, 20.0))
+    job = RenderJob(tmp_path / "x.mp4", track=track, fps=Fraction(20))
+    np.testing.assert_array_equal(make_motion(job), frames)
+    controls = Controls((10.0, 0.0), 1.1, {"happy": 1.0}, lips=2.0)
+    steered = make_motion(replace(job, controls=controls))
+    np.testing.assert_allclose(steered[:, INDEX["jawOpen"]], 0.4, atol=1e-6)
+    np.testing.assert_allclose(gaze_of(steered), [[10.0, 0.0]] * 30, atol=1e-4)
+    assert (steered[:, INDEX["mouthSmileLeft"]] > 0.3).all()
+    np.testing.assert_allclose(steered[:, 57], 1.2, atol=1e-5)
+    with pytest.raises(InputError, match="recorded"):
+        make_motion(replace(job, controls=Controls(blinks=2.0)))
+
+
 def test_transparent_video_has_alpha(tmp_path: Path, avatar: Path, ffmpeg: Tool) -> None:
     write_motion_csv(tmp_path / "track.csv", Motion(neutral(3), 25.0))
     out = tmp_path / "cut.webm"
@@ -151,6 +187,13 @@ def test_bad_requests_are_refused_and_leave_nothing(
         ({"fps": "0"}, "1 to 240"),
         ({"fps": "fast"}, "not a frame rate"),
         ({"background": str(tmp_path / "none.png")}, "background"),
+        ({"gaze": "left"}, "right,up"),
+        ({"gaze": "50,0"}, "-35 to 35"),
+        ({"distance": 0.0}, "distance must be"),
+        ({"emotion": "bored"}, "no emotion 'bored'"),
+        ({"emotion": "happy=2"}, "0 to 1"),
+        ({"emotion": "happy=very"}, "happy=0.5"),
+        ({"head": 4.0}, "head must be"),
         ({"out": voice}, "the input itself"),
         ({"portrait": tmp_path / "none.vasa"}, "none.vasa"),
         ({"motion": voice}, "voice.wav"),

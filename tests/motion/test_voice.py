@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from vasa_cam.errors import InputError
 from vasa_cam.motion.controls import Controls
 from vasa_cam.motion.features import loud_level_db
+from vasa_cam.motion.gaze import gaze_of, set_gaze
 from vasa_cam.motion.space import COEFFICIENTS, INDEX, ROTATION, neutral
-from vasa_cam.motion.voice import VoiceConfig, VoiceMotion, VoiceStream, set_gaze
+from vasa_cam.motion.voice import VoiceConfig, VoiceMotion, VoiceStream
 from vasa_cam.training.phones import SEALED
 from vasa_cam.training.talk_data import TalkClip, load_talk
 
@@ -76,6 +77,7 @@ def test_gaze_follows_the_conventions() -> None:
     np.testing.assert_allclose(look["eyeLookInRight"], [0.5, 0.2, 0.0], atol=1e-6)
     np.testing.assert_allclose(look["eyeLookUpLeft"], [0.2, 0.0, 0.1], atol=1e-6)
     assert all(look[name].max() == 0.0 for name in ("eyeLookInLeft", "eyeLookDownRight"))
+    np.testing.assert_allclose(gaze_of(frames), [[17.5, 7.0], [0.0, 0.0], [0.0, 0.0]], atol=1e-4)
 
 
 def test_default_looks_into_the_camera_while_the_head_moves() -> None:

@@ -124,6 +124,27 @@ def test_the_background_stands_still(closed_avatars: list[Avatar]) -> None:
         assert np.array_equal(frame[far], frames[0][far])
 
 
+@pytest.mark.parametrize("distance", [0.8, 0.95, 1.03, 1.1, 1.2])
+def test_the_whole_person_goes_away(closed_avatars: list[Avatar], distance: float) -> None:
+    """The eyes come together as a pinhole camera says; shoulders shrink with the head."""
+    avatar = closed_avatars[0]
+    renderer = LayeredRenderer()
+    state = renderer.prepare(avatar)
+    vertices = state.buffers.vertices
+    body = np.flatnonzero(avatar.rigid_weight < 0.01)
+    left, right = body[np.argmin(avatar.rest_px[body, 0])], body[np.argmax(avatar.rest_px[body, 0])]
+    widths = []
+    for away in (0.0, distance - 1.0):
+        motion = neutral()[0]
+        motion[57] = away * avatar.meta.focal_px / avatar.meta.iod_px
+        renderer.render(state, motion)
+        eyes = np.linalg.norm(vertices[263, :2] - vertices[33, :2])
+        widths.append((eyes, vertices[right, 0] - vertices[left, 0]))
+    (eyes, shoulders), (far_eyes, far_shoulders) = widths
+    assert far_eyes / eyes == pytest.approx(1.0 / distance, rel=0.015)
+    assert far_shoulders / shoulders == pytest.approx(1.0 / distance, rel=0.06)
+
+
 def test_motion_is_smooth(astronaut: Avatar) -> None:
     """Small steps of motion make small, even changes: nothing pops, nothing flickers."""
     renderer = LayeredRenderer()

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from vasa_cam.errors import InputError
 from vasa_cam.face_model import load_face_model
+from vasa_cam.motion.gaze import FULL_GAZE_DEG, gaze_of, set_gaze
 from vasa_cam.motion.pose import VIEW_DISTANCE_IOD, iod_cm
 from vasa_cam.motion.space import (
     COEFFICIENTS,
@@ -34,7 +35,7 @@ from vasa_cam.numeric import smoothstep
 Floats = npt.NDArray[np.float32]
 
 MAX_GAIN: Final = 3.0
-MAX_GAZE_DEG: Final = 35.0
+MAX_GAZE_DEG: Final = FULL_GAZE_DEG
 """The eye angle of an eyeLook coefficient of 1."""
 DISTANCES: Final = (0.5, 2.0)
 
@@ -62,16 +63,18 @@ _EMOTION_UNITS: Final[dict[str, dict[str, float]]] = {
     "sad": {
         "browInnerUp": 0.75,
         **_both("browDown", 0.2),
-        **_both("mouthFrown", 0.6),
-        "mouthShrugLower": 0.2,
+        **_both("mouthFrown", 0.7),
+        "mouthShrugLower": 0.25,
         **_both("eyeSquint", 0.15),
     },
-    # AU 4 brow lowerer, AU 5 upper lid raiser, AU 7 lid tightener, AU 23 lip tightener.
+    # AU 4 brow lowerer, AU 5 upper lid raiser, AU 7 lid tightener, AU 23 lip tightener; a little of
+    # AU 15, because tight lips alone read as a smirk on faces photographed with a smile.
     "angry": {
         **_both("browDown", 0.9),
         **_both("eyeWide", 0.25),
         **_both("eyeSquint", 0.45),
-        **_both("mouthPress", 0.35),
+        **_both("mouthPress", 0.3),
+        **_both("mouthFrown", 0.3),
         "mouthRollLower": 0.15,
         "mouthRollUpper": 0.1,
         **_both("noseSneer", 0.2),
@@ -80,7 +83,7 @@ _EMOTION_UNITS: Final[dict[str, dict[str, float]]] = {
     "surprised": {
         "browInnerUp": 0.8,
         **_both("browOuterUp", 0.8),
-        **_both("eyeWide", 0.6),
+        **_both("eyeWide", 0.5),
         "jawOpen": 0.15,
     },
 }
@@ -223,7 +226,8 @@ def apply_emotion(frames: Floats, offset: Floats) -> Floats:
 def hold_opening(coefficients: Floats, gap: Floats) -> None:
     """Make the lips open exactly `gap` by mouthClose, in place.
 
-    coefficients: float32 [T, 52]. gap: float32 [T], inter-ocular distances. What mouthClose cannot open by itself, the jaw does.
+    coefficients: float32 [T, 52]. gap: float32 [T], inter-ocular distances.
+    What mouthClose cannot open by itself, the jaw does.
     """
     opening = lip_opening()
     excess = coefficients @ opening - gap
@@ -360,3 +364,22 @@ def _vector(controls: Controls) -> npt.NDArray[np.float64]:
     gains = [getattr(controls, name) for name in _GAINS]
     head = [*controls.gaze_deg, controls.distance, *gains]
     return np.concatenate([head, emotion_offset(controls)]).astype(np.float64)
+
+
+def steer_track(frames: Floats, controls: Controls) -> Floats:
+    """Recorded motion, float32 [T, 58], under controls; gaze is added to the recorded one.
+
+    Raises InputError for blinks and wander, which a recording has of its own.
+    """
+    if (controls.blinks, controls.wander) != (1.0, 1.0):
+        raise InputError("blinks and wander of a recorded motion cannot be changed.")
+    out: Floats = frames.copy()
+    if controls == DEFAULT_CONTROLS:
+        return out
+    steady = ControlGlide(controls).advance(len(frames))
+    gaze = gaze_of(frames)
+    steady.place_head(out)
+    if controls.gaze_deg != (0.0, 0.0) or controls.head != 1.0:
+        set_gaze(out, gaze + steady.gaze_deg)
+    steady.shape_face(out)
+    return out

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from vasa_cam.errors import InputError
 from vasa_cam.motion.controls import (
     DEFAULT_CONTROLS,
-    MAX_GAZE_DEG,
     ControlFrames,
     ControlGlide,
     Controls,
 )
 from vasa_cam.motion.features import loud_level_db
+from vasa_cam.motion.gaze import set_gaze
 from vasa_cam.motion.idle import IdleConfig, IdleFrames, IdleStream, joined
 from vasa_cam.motion.lips import (
     DEFAULT_STYLE,
@@ -61,25 +61,6 @@ class VoiceConfig:
 
 
 DEFAULT_VOICE: Final = VoiceConfig()
-
-
-def set_gaze(frames: Floats, gaze_deg: Floats) -> None:
-    """Write the eyeLook coefficients so that the eyes look at gaze_deg whatever the head does.
-
-    frames: float32 [T, 58], head rotation already set; changed in place. gaze_deg: float32 [T, 2],
-    right and up in the picture. The picture's right is the subject's left.
-    """
-    rotation = np.rad2deg(frames[:, ROTATION])
-    right = gaze_deg[:, 0] + rotation[:, 1]
-    up = gaze_deg[:, 1] + rotation[:, 0]
-    looks = {
-        "eyeLookOutLeft": right, "eyeLookInRight": right,
-        "eyeLookInLeft": -right, "eyeLookOutRight": -right,
-        "eyeLookUpLeft": up, "eyeLookUpRight": up,
-        "eyeLookDownLeft": -up, "eyeLookDownRight": -up,
-    }  # fmt: skip
-    for name, degrees in looks.items():
-        frames[:, INDEX[name]] = np.clip(degrees / MAX_GAZE_DEG, 0.0, 1.0)
 
 
 def compose(lips: Floats, idle: IdleFrames, controls: ControlFrames) -> Floats:

@@ -123,10 +123,11 @@ class LayeredRenderer:
         """
         if motion.shape != (MOTION_SIZE,) or not np.isfinite(motion).all():
             raise ValueError(f"render: motion must be {MOTION_SIZE} finite numbers, one frame")
+        depth_iod = self.config.limits.depth(motion)
         motion = self.config.limits.apply(motion)
         buffers = state.buffers
         frame = np.empty_like(buffers.frame) if out is None else out
-        pose = _pose(state, motion)
+        pose = _pose(state, motion, depth_iod)
         buffers.weights[:COEFFICIENTS] = motion[:COEFFICIENTS]
         skin = (buffers.vertices, buffers.attributes)
         rigid = (buffers.rigid_vertices, buffers.rigid_attributes)
@@ -146,18 +147,26 @@ class LayeredRenderer:
         return frame
 
 
-def _pose(state: LayeredState, motion: Floats) -> ops.Pose:
+def _pose(state: LayeredState, motion: Floats, depth_iod: float) -> ops.Pose:
     meta, framing = state.avatar.meta, state.framing
     x, y, w, h = meta.view_px
     shift = motion[TRANSLATION] * meta.iod_px
+    # The body takes what lies between the head's own depth and the wanted one. Who comes nearer
+    # stays in the middle; who goes away stands on the lower edge: a photo shows nothing below it.
+    zoom = (meta.focal_px + float(shift[2])) / (meta.focal_px + depth_iod * meta.iod_px)
+    fixed = (x + w / 2.0, y + h / 2.0 if zoom > 1.0 else y + h)
+    scale = framing.scale * zoom
+    offset = [
+        o + c * (framing.scale - scale) for o, c in zip(framing.offset_px, fixed, strict=True)
+    ]
     return ops.Pose(
         rotation=rotation_matrix(motion[ROTATION]),
         translation_px=(float(shift[0]), float(shift[1]), float(shift[2])),
         pivot_px=meta.pivot_px,
         focal_px=meta.focal_px,
         principal_px=(x + w / 2.0, y + h / 2.0),
-        scale=framing.scale,
-        offset_px=framing.offset_px,
+        scale=scale,
+        offset_px=(offset[0], offset[1]),
     )
 
 

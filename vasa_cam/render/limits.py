@@ -20,8 +20,11 @@ _EYE_LOOK = [index for name, index in INDEX.items() if name.startswith("eyeLook"
 
 @dataclass(frozen=True)
 class MotionLimits:
-    """Symmetric limits; angles in degrees, gaze and jaw as coefficients, shift in inter-ocular
-    distances."""
+    """Angles in degrees, gaze and jaw as coefficients, the rest in inter-ocular distances.
+
+    shift_iod: how far the head moves over the body. nearest_iod, farthest_iod: how far the whole
+    person comes nearer and goes away.
+    """
 
     pitch_deg: float = 12.0
     yaw_deg: float = 18.0
@@ -29,6 +32,8 @@ class MotionLimits:
     gaze: float = 0.85
     jaw_open: float = 1.0
     shift_iod: float = 0.6
+    nearest_iod: float = 3.5
+    farthest_iod: float = 3.0
 
     def apply(self, motion: Floats) -> Floats:
         """Clamps one motion frame, float32 [58] -> [58]. Angles saturate softly, so that motion
@@ -42,6 +47,15 @@ class MotionLimits:
         out[ROTATION] = _soft_limit(out[ROTATION], bounds)
         out[TRANSLATION] = _soft_limit(out[TRANSLATION], np.full(3, self.shift_iod))
         return out
+
+    def depth(self, motion: Floats) -> float:
+        """Where the head is along the camera's axis, in inter-ocular distances, away is positive.
+
+        `apply` lets the head move a little over the body; the body has to do the rest.
+        """
+        away = motion[TRANSLATION.stop - 1 : TRANSLATION.stop]
+        bound = self.farthest_iod if away[0] > 0 else self.nearest_iod
+        return float(_soft_limit(away, np.full(1, bound))[0])
 
 
 def _soft_limit(value: Floats, bound: npt.NDArray[np.float64]) -> Floats:
