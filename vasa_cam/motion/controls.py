@@ -277,22 +277,32 @@ def scale_face(frames: Floats, gain: Floats) -> None:
     frames[:, _FACE] = np.clip(frames[:, _FACE] * gain[:, None], 0.0, 1.0)
 
 
+def bend_rotation(rotation: Floats, gain: Floats) -> Floats:
+    """Head rotation float32 [T, 3] times gain [T], slowed down near what one photo can show."""
+    scaled = rotation * gain[:, None]
+    knee = 0.7 * _HEAD_LIMITS_RAD
+    beyond = np.maximum(0.0, np.abs(scaled) - knee) / (_HEAD_LIMITS_RAD - knee)
+    bent = np.minimum(np.abs(scaled), knee) + (_HEAD_LIMITS_RAD - knee) * np.tanh(beyond)
+    return np.asarray(np.sign(scaled) * bent, np.float32)
+
+
 def scale_head(frames: Floats, gain: Floats) -> None:
     """Multiply head rotation and translation by gain (float32 [T]), in place.
 
     Rotation slows down near what a photo can show. Set the gaze afterwards.
     """
-    rotation = frames[:, ROTATION] * gain[:, None]
-    knee = 0.7 * _HEAD_LIMITS_RAD
-    beyond = np.maximum(0.0, np.abs(rotation) - knee) / (_HEAD_LIMITS_RAD - knee)
-    bent = np.minimum(np.abs(rotation), knee) + (_HEAD_LIMITS_RAD - knee) * np.tanh(beyond)
-    frames[:, ROTATION] = np.sign(rotation) * bent
+    frames[:, ROTATION] = bend_rotation(frames[:, ROTATION], gain)
     frames[:, TRANSLATION] *= gain[:, None]
+
+
+def distance_shift(distance: Floats) -> Floats:
+    """Head translation along z of distances float32 [T], inter-ocular distances."""
+    return np.asarray(VIEW_DISTANCE_IOD * (distance - 1.0), np.float32)
 
 
 def move_away(frames: Floats, distance: Floats) -> None:
     """Put the head at a distance (float32 [T], 1 = as in the photo) from the camera, in place."""
-    frames[:, TRANSLATION.stop - 1] += VIEW_DISTANCE_IOD * (distance - 1.0)
+    frames[:, TRANSLATION.stop - 1] += distance_shift(distance)
 
 
 @dataclass(frozen=True)
