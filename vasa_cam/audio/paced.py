@@ -26,8 +26,9 @@ _PATIENCE_NS: Final = NS_A_SECOND // 2
 class PacedSource:
     """Base: asks `_next_samples` for a block whenever the next one is due.
 
-    rate_hz: samples a second. block_ms: length of a block. speed: how much faster
-    than real time the samples are handed out; capture times are squeezed by as much. drops: samples that were lost (none here).
+    rate_hz: samples a second. block_ms: length of a block. speed: how much faster than real time
+    the samples are handed out; capture times are squeezed by as much. drops: samples that were lost
+    (none here).
     """
 
     def __init__(
@@ -50,12 +51,10 @@ class PacedSource:
         self._speed = speed
         self._start_ns = 0
         self._position = 0
-        self._pending: Floats | None = None
 
     def start(self) -> None:
         """Begin now; the first block is due one block later."""
         self.ended = False
-        self._pending = None
         self._start_ns = self._clock.now_ns()
         self._position = 0
 

@@ -59,4 +59,10 @@ def audio_source(
         return PcmSource(sys.stdin.buffer, block_ms=block_ms, clock=clock)
     if kind == "file" and rest:
         return FileSource(Path(rest).expanduser(), loop=loop, block_ms=block_ms, clock=clock)
+    if kind in ("mic", "monitor"):
+        # Imported late: a file needs no PortAudio.
+        from vasa_cam.audio.microphone import MicrophoneSource, MonitorSource
+
+        device = MicrophoneSource if kind == "mic" else MonitorSource
+        return device(rest or None, block_ms=block_ms)
     raise InputError(f"{spec!r} is not a source of sound; expected {KINDS}.")
