@@ -1,8 +1,8 @@
 """The `vasa-cam` command line: registers the sub-commands and turns errors into exit codes.
 
 Exit codes: 0 done, 1 a defect of ours (traceback kept), 2 wrong usage or unusable input (one
-sentence on stderr), 130 interrupted. Command modules import what is heavy inside their function, so
-that `vasa-cam --help` answers at once.
+sentence on stderr), 3 `doctor` found that live cannot work, 130 interrupted. Command modules import
+what is heavy inside their function, so that `vasa-cam --help` answers at once.
 """
 
 from __future__ import annotations
@@ -12,14 +12,20 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
 
 import vasa_cam
+from vasa_cam.cli.config import config
+from vasa_cam.cli.ctl import ctl, ctl_help
 from vasa_cam.cli.demo import demo
+from vasa_cam.cli.devices import devices
+from vasa_cam.cli.doctor import doctor
 from vasa_cam.cli.enrol import enrol
 from vasa_cam.cli.info import info
+from vasa_cam.cli.install_service import install_service
 from vasa_cam.cli.poses import poses
 from vasa_cam.cli.render import render
 from vasa_cam.cli.track import track
@@ -63,8 +69,14 @@ def _options(
         logging.getLogger("vasa_cam").setLevel(logging.DEBUG)
 
 
-for _command in (demo, enrol, info, poses, render, track):
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    *(demo, enrol, info, poses, render, track),
+    *(config, devices, doctor, install_service),
+)
+for _command in _COMMANDS:
     app.command()(_command)
+# Negative numbers are no options: vasa-cam ctl gaze 10 -5.
+app.command(epilog=ctl_help(), context_settings={"ignore_unknown_options": True})(ctl)
 
 
 def _fail(message: str) -> NoReturn:

@@ -125,12 +125,12 @@ def check_command(message: object, from_web: bool = False) -> dict[str, Any]:
     name = message.get("command")
     verb = VERBS.get(name) if isinstance(name, str) else None
     if verb is None:
-        raise InputError(f"there is no command {_short(name)}{_nearest(name, VERBS)}.")
+        raise InputError(f"there is no command {_short(name)}{_nearest(name, VERBS) or '.'}")
     known = {argument.name: argument for argument in verb.arguments}
     for key in message:
         if key != "command" and key not in known:
-            hint = _nearest(key, known) or f"; it takes {', '.join(known) or 'nothing'}"
-            raise InputError(f"{verb.name} has no {_short(key)}{hint}.")
+            hint = _nearest(key, known) or f"; it takes {', '.join(known) or 'nothing'}."
+            raise InputError(f"{verb.name} has no {_short(key)}{hint}")
     checked: dict[str, Any] = {"command": verb.name}
     for argument in verb.arguments:
         value = message.get(argument.name, argument.default)

@@ -105,7 +105,7 @@ class MotionSettings(_Section):
     gaze_up_deg: float = _setting(0.0, "degrees", "gaze upwards", (-35.0, 35.0))
     distance: float = _setting(1.0, "ratio", "1 as in the photo, 1.2 farther away", (0.5, 2.0))
     emotion: str = _setting("neutral", "name", "one of " + ", ".join(EMOTIONS), None, EMOTIONS)
-    emotion_amount: float = _setting(0.0, "0 to 1", "how much of the emotion", (0.0, 1.0))
+    emotion_amount: float = _setting(0.0, "share", "how much of the emotion", (0.0, 1.0))
 
 
 @dataclass(frozen=True)

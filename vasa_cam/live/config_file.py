@@ -61,14 +61,14 @@ def parse_config(text: str) -> LiveConfig:
     values: dict[str, Any] = {}
     for table, content in data.items():
         if table not in sections:
-            raise InputError(f"there is no table [{table}]{_nearest(table, sections)}.")
+            raise InputError(f"there is no table [{table}]{_nearest(table, sections)}")
         if not isinstance(content, dict):
             raise InputError(f"{table} must be a table: write [{table}] on a line of its own.")
         section = getattr(LiveConfig(), table)
         known = {one.name: one for one in fields(section)}
         for key in content:
             if key not in known:
-                raise InputError(f"[{table}] has no setting {key}{_nearest(key, known)}.")
+                raise InputError(f"[{table}] has no setting {key}{_nearest(key, known)}")
         values[table] = replace(
             section,
             **{key: _checked(f"{table}.{key}", known[key], content[key]) for key in content},
@@ -102,7 +102,7 @@ def to_toml(config: LiveConfig) -> str:
 
 def _line(one: Field[Any], value: Any) -> str:
     limits = one.metadata["limits"]
-    span = f", {limits[0]:g} to {limits[1]:g}" if limits else ""
+    span = f", {limits[0]} to {limits[1]}" if limits else ""
     return (
         f"{one.name} = {_literal(value)}  # [{one.metadata['unit']}{span}] {one.metadata['note']}"
     )
@@ -144,4 +144,4 @@ def _nearest(name: str, names: Iterable[str]) -> str:
     """What was probably meant, or all there is."""
     names = list(names)
     near = difflib.get_close_matches(name, names, 1, 0.5)
-    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
+    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}."
