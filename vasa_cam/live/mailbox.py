@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -30,11 +31,20 @@ class Mailbox(Generic[Item]):
             self._changed.notify()
         return replaced
 
-    def take(self, timeout_s: float) -> Item | None:
-        """The item, waiting up to `timeout_s` seconds; None when none came or it was closed."""
+    def take(self, timeout_s: float, wanted: Callable[[Item], bool] | None = None) -> Item | None:
+        """The item, waiting up to `timeout_s` seconds; None when none came or it was closed.
+
+        wanted: an item for which this is false stays where it is.
+        """
+
+        def is_there() -> bool:
+            return self._item is not None and (wanted is None or wanted(self._item))
+
         with self._changed:
-            if self._item is None and not self._closed and timeout_s > 0.0:
-                self._changed.wait_for(self._has_news, timeout_s)
+            if timeout_s > 0.0:
+                self._changed.wait_for(lambda: is_there() or self._closed, timeout_s)
+            if not is_there():
+                return None
             item, self._item = self._item, None
         return item
 
@@ -47,9 +57,11 @@ class Mailbox(Generic[Item]):
         return item
 
     @property
+    def closed(self) -> bool:
+        """Nothing more is accepted."""
+        return self._closed
+
+    @property
     def depth(self) -> int:
         """Items waiting: 0 or 1."""
         return int(self._item is not None)
-
-    def _has_news(self) -> bool:
-        return self._item is not None or self._closed

@@ -19,10 +19,14 @@ Bytes = npt.NDArray[np.uint8]
 class MotionStream(Protocol):
     """Voice to motion, block by block; used by one thread.
 
-    latency_ms: how much sound after a frame's own time it needs before the frame comes out.
+    latency_ms: from a sound's arrival to the motion frame that shows it, at most: look-ahead and
+    one frame.
     """
 
-    latency_ms: float
+    @property
+    def latency_ms(self) -> float:
+        """See above."""
+        ...
 
     def push(self, samples: Floats) -> Floats:
         """Take samples float32 [n] at 16 kHz; return the motion frames that they complete.
