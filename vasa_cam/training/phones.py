@@ -1,18 +1,20 @@
-"""Phones as mouth gestures: ARPAbet symbols, what the lips do in them, and espeak-ng's symbols.
+"""Phones as mouth gestures: ARPAbet symbols and a few more, what the lips do in them, and IPA.
 
 The gesture vector is what the phone-to-lips teacher sees, so phones that are rare or missing in the
-tracked speech (SH, OY, W at word ends...) still land next to phones that it has seen.
+tracked speech (SH, OY, the rounded front vowels of French...) still land next to phones that it
+has seen.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 Phone = tuple[float, float, str]
-"""Start in seconds, end in seconds, ARPAbet symbol without stress (SIL = silence)."""
+"""Start in seconds, end in seconds, symbol of GESTURES: ARPAbet without stress, SIL = silence."""
 
 GESTURE_NAMES: Final = (
     "silence", "seal", "tuck", "open", "spread", "round", "funnel", "glide",
@@ -36,6 +38,15 @@ _VOWELS: Final[dict[str, tuple[tuple[float, float, float], ...]]] = {
     "OY": ((0.6, 0.0, 0.7), (0.3, 0.7, 0.0)),
     "UH": ((0.3, 0.0, 0.6),),
     "UW": ((0.15, 0.0, 1.0),),
+    # Vowels that English lacks: a, e, ø, ɨ, œ, o, ɯ, y of the IPA.
+    "AF": ((0.95, 0.3, 0.0),),
+    "EE": ((0.4, 0.65, 0.0),),
+    "EU": ((0.35, 0.0, 0.8),),
+    "IX": ((0.25, 0.5, 0.0),),
+    "OE": ((0.6, 0.0, 0.6),),
+    "OO": ((0.4, 0.0, 0.8),),
+    "UX": ((0.25, 0.2, 0.0),),
+    "YY": ((0.15, 0.0, 0.95),),
 }
 
 _CONSONANTS: Final[dict[str, dict[str, float]]] = {
@@ -64,6 +75,14 @@ _CONSONANTS: Final[dict[str, dict[str, float]]] = {
     "G": {"velar": 1.0, "open": 0.2, "voiced": 1.0},
     "NG": {"velar": 1.0, "open": 0.2, "voiced": 1.0},
     "HH": {"open": 0.4},
+    # Consonants that English lacks: β, ç, ɣ or uvular r, rolled r, ɕ, x and ʑ of the IPA.
+    "BF": {"seal": 0.6, "voiced": 1.0},
+    "CC": {"velar": 0.5, "sibilant": 0.4, "spread": 0.5, "open": 0.1},
+    "GH": {"velar": 1.0, "open": 0.35, "voiced": 1.0},
+    "RR": {"alveolar": 1.0, "open": 0.3, "voiced": 1.0},
+    "SJ": {"sibilant": 1.0, "funnel": 0.35, "spread": 0.2},
+    "X": {"velar": 1.0, "open": 0.35},
+    "ZJ": {"sibilant": 1.0, "funnel": 0.35, "spread": 0.2, "voiced": 1.0},
 }
 
 SEALED: Final = frozenset({"B", "P", "M"})
@@ -91,22 +110,39 @@ def _gestures() -> dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float
 GESTURES: Final = _gestures()
 """Symbol -> gesture vectors (float32 [14]) at the start and at the end of the phone."""
 
-ESPEAK_TO_ARPABET: Final[dict[str, str]] = {
-    "@": "AH", "@2": "AH", "@5": "AH", "3": "ER", "3:": "ER", "@L": "AH L", "a": "AE", "aa": "AE",
-    "a#": "AH", "A:": "AA", "A@": "AA R", "A": "AA", "E": "EH", "E2": "EH", "e@": "EH R", "e": "EH",
-    "I": "IH", "I2": "IH", "I#": "IH", "i": "IY", "i:": "IY", "i@": "IH AH", "i@3": "IH R",
-    "0": "AA", "0#": "AA", "02": "AO", "O": "AO", "O:": "AO", "O@": "AO R", "o@": "AO R",
-    "O2": "AO", "o:": "OW", "V": "AH", "U": "UH", "U@": "UH R", "u:": "UW", "u": "UW",
-    "aI": "AY", "eI": "EY", "OI": "OY", "aU": "AW", "oU": "OW", "aI@": "AY AH", "aI3": "AY ER",
-    "aU@": "AW AH", "b": "B",
-    "d": "D", "f": "F", "g": "G", "h": "HH", "j": "Y", "k": "K", "l": "L", "m": "M", "n": "N",
-    "N": "NG", "p": "P", "r": "R", "r-": "R", "s": "S", "S": "SH", "t": "T", "T": "TH",
-    "D": "DH", "v": "V",
-    "w": "W", "z": "Z", "Z": "ZH", "tS": "CH", "dZ": "JH", "t#": "D", "t2": "T", "?": "SIL",
-    "l-": "L", "n-": "N", "m-": "M", "_": "SIL", "_:": "SIL", "_!": "SIL", "_|": "SIL",
-    "_^_": "SIL", ";": "Y", "w#": "W", "z#": "Z", "x": "K", "@-": "AH", "D#": "DH", "T2": "TH",
+_DIPHTHONGS: Final = {
+    "AY": "aɪ ai äɪ ɑɪ ɑi aɨ ɐɪ ɒɪ",
+    "AW": "aʊ au äʊ ɑʊ ɑu æʊ",
+    "EY": "eɪ ei ɛɪ ɛi æɪ ɜɪ əɪ",
+    "OW": "oʊ ou əʊ əu ʌʊ ʌʉ ɔʊ ɔu",
+    "OY": "ɔɪ ɔi oɪ oi ɔø ɔy",
+    "ER": "ər əɹ ɚ ɝ",
+    "AO R": "oɹ",
+    "CH": "tʃ tS",
+    "JH": "dʒ dZ",
 }  # fmt: skip
-"""espeak-ng's English phoneme names -> one or two ARPAbet symbols."""
+
+_SINGLE: Final = {
+    "AA": "ɑA", "AE": "æ", "AF": "aä", "AH": "əɐʌɜɘ", "AO": "ɔɒ", "EE": "e", "EH": "ɛε",
+    "EU": "øɵ", "IH": "ɪᵻ", "IX": "ɨ", "IY": "i", "OE": "œɶ", "OO": "o", "UH": "ʊᵿ", "UW": "uʉ",
+    "UX": "ɯɤ", "YY": "yʏ",
+    "B": "bɓ", "BF": "βɸΦʙ", "CC": "çʝ", "D": "dɖɾɽɗ", "DH": "ð", "F": "f", "G": "ɡgɟɢɠ",
+    "GH": "ɣʁʀʕ", "HH": "hħɦʜ", "K": "kqc", "L": "lɫɬɭʎɮʟ", "M": "m", "N": "nɲɳ", "NG": "ŋɴN",
+    "P": "p", "R": "ɹɻ", "RR": "r", "S": "s", "SH": "ʃʂS", "SJ": "ɕ", "T": "tʈ", "TH": "θ",
+    "V": "vʋⱱɱ", "W": "wɥʍ", "X": "xχX", "Y": "j", "Z": "z", "ZH": "ʒʐZ", "ZJ": "ʑ",
+    "T S": "ʦ",
+    "": "ʔ?",
+}  # fmt: skip
+
+_MARKS: Final = frozenset("ːˑʰʲʷˤˠˀ˞ᵝʼ\u0329\u032f\u032a\u033a\u033b\u031e\u031d\u030a\u0325"
+                          "\u0308\u0303\u0306\u0361\u031f\u0320.:^[`#-\"'~*!,")  # fmt: skip
+
+_FROM_IPA: Final = {
+    **{name: symbols for symbols, names in _DIPHTHONGS.items() for name in names.split()},
+    **{name: symbols for symbols, names in _SINGLE.items() for name in names},
+}
+_STOPS: Final = frozenset("pbtdkɡgcɟqʈɖ")
+_LANGUAGE_SWITCH: Final = re.compile(r"^\([\w-]+\)?")
 
 _FLITE: Final = {"pau": "SIL", "ax": "AH", "h#": "SIL", "ssil": "SIL", "axr": "ER", "dx": "D",
                  "el": "L", "em": "M", "en": "N", "ix": "IH"}  # fmt: skip
@@ -122,9 +158,32 @@ def _raise_unknown(name: str) -> str:
     raise KeyError(f"phone {name!r} is not in the table")
 
 
-def from_espeak(start_s: float, end_s: float, name: str) -> list[Phone]:
-    """One espeak-ng phoneme event -> one or two phones that share its span."""
-    symbols = ESPEAK_TO_ARPABET[name].split()
+def from_ipa(name: str) -> tuple[str, ...]:
+    """espeak-ng's IPA name of a phoneme -> the symbols whose gestures it has, one after the other.
+
+    Length, aspiration, tone and nasality move no lip and are dropped. A pause, a glottal stop and a
+    change of language give no symbol. Raises KeyError for a name with an unknown letter.
+    """
+    if _LANGUAGE_SWITCH.match(name):
+        return ()
+    letters = "".join(c for c in name.replace("ɜː", "ɝ") if c not in _MARKS)
+    symbols: list[str] = []
+    at = 0
+    while at < len(letters):
+        if letters[at] == "h" and at > 0 and letters[at - 1] in _STOPS | set("sʂɕʃ"):
+            at += 1  # aspiration in the names of Mandarin and Korean
+            continue
+        pair = letters[at : at + 2]
+        taken = pair if len(pair) == 2 and pair in _FROM_IPA else letters[at]
+        if taken not in _FROM_IPA:
+            raise KeyError(f"phoneme {name!r} is not in the table")
+        symbols += _FROM_IPA[taken].split()
+        at += len(taken)
+    return tuple(symbols)
+
+
+def spread_over(start_s: float, end_s: float, symbols: tuple[str, ...]) -> list[Phone]:
+    """Symbols that share a span equally, as phones."""
     edges = np.linspace(start_s, end_s, len(symbols) + 1)
     return [(float(a), float(b), s) for a, b, s in zip(edges, edges[1:], symbols, strict=False)]
 

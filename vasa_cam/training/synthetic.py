@@ -18,35 +18,65 @@ import numpy.typing as npt
 import soxr
 
 from vasa_cam.errors import MissingDependencyError
-from vasa_cam.training.phones import ESPEAK_TO_ARPABET, Phone, from_espeak, from_flite
+from vasa_cam.training.phones import Phone, from_flite, from_ipa, spread_over
 from vasa_cam.training.talk_data import SAMPLE_RATE_HZ, Utterance
 
 Floats = npt.NDArray[np.float32]
 
-FLITE_VOICES = ("slt", "rms", "awb", "kal16")
-ESPEAK_VOICES = (
-    "en-us", "en-us+f1", "en-us+f2", "en-us+f3", "en-us+f4", "en-us+f5", "en-us+m1", "en-us+m3",
-    "en-us+m4", "en-us+m7", "en-gb", "en-gb-x-rp+f2", "en-gb+m5", "en-us+linda", "en-us+steph",
-    "en-us+antonio", "en-us+michael", "en-us+grandma", "en-us+adam", "en-us+anika",
+FLITE_VOICES = ("slt", "rms", "awb", "kal16", "kal")
+ESPEAK_ENGLISH = (
+    "en-us", "en", "en-us-nyc", "en-029", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd",
+    "en-gb-x-rp",
 )  # fmt: skip
+ESPEAK_VARIANTS = (
+    "f1", "f2", "f3", "f4", "f5", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "klatt",
+    "klatt2", "klatt3", "klatt4", "klatt5", "klatt6", "adam", "Alex", "Alicia", "Andrea", "Andy",
+    "anika", "Annie", "antonio", "AnxiousAndy", "aunty", "belinda", "benjamin", "boris", "caleb",
+    "croak", "david", "Denis", "Diogo", "ed", "edward", "edward2", "Gene", "Gene2", "grandma",
+    "grandpa", "gustave", "Henrique", "Hugo", "iven", "iven2", "iven3", "iven4", "Jacky", "john",
+    "kaukovalta", "Lee", "linda", "marcelo", "Marco", "Mario", "max", "Michael", "michel",
+    "Miguel", "mike", "Mr serious", "Nguyen", "norbert", "pablo", "paul", "pedro", "quincy",
+    "RicishayMax", "RicishayMax2", "RicishayMax3", "rob", "robert", "sandro", "shelby", "steph",
+    "steph2", "steph3", "Storm", "travis", "victor", "whisper", "whisperf", "zac",
+)  # fmt: skip
+"""espeak-ng's voice variants without the ones that are meant to sound like machines."""
+ESPEAK_VOICES = tuple(f"{language}+{variant}" for language in ("en-us", "en", "en-gb-x-rp")
+                      for variant in ESPEAK_VARIANTS[:20])  # fmt: skip
 
-# espeak-ng reports a phoneme's start about this much after its sound begins.
-_ESPEAK_LATE_S = 0.025
+# slt's labels lie this much before the sound that they name.
+_FLITE_EARLY_S = {"slt": 0.01}
+# espeak-ng reports a voiceless stop when it opens; the closure before it lasts this long at most
+# where another sound comes before it, and this long after a pause.
+_LONGEST_CLOSURE_S = 0.1
+_PAUSED_CLOSURE_S = 0.07
+_SHORTEST_PAUSE_S = 0.06
+_QUIET_DB = -34.0
+_STEP_S = 0.005
+_VOICELESS_STOPS = frozenset({"P", "T", "K", "CH"})
 _PHONEME_EVENT = 7
 _AUDIO_RETRIEVAL = 2
-_PHONEME_EVENTS = 1
+_PHONEME_EVENTS_IN_IPA = 1 | 2
 _UTF8 = 1
 
 
 def flite_say(
-    text: str, voice: str, stretch: float = 1.0, pitch_hz: float | None = None
+    text: str,
+    voice: str,
+    stretch: float = 1.0,
+    pitch_hz: float | None = None,
+    pitch_spread_hz: float | None = None,
 ) -> Utterance:
-    """Speak text with flite; stretch > 1 is slower. pitch_hz: mean pitch (None: its own)."""
+    """Speak text with flite; stretch > 1 is slower.
+
+    pitch_hz, pitch_spread_hz: mean and standard deviation of the pitch (None: the voice's own).
+    """
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "speech.wav"
         command = ["flite", "-voice", voice, "--setf", f"duration_stretch={stretch}", "-psdur"]
         if pitch_hz is not None:
             command += ["--setf", f"int_f0_target_mean={pitch_hz}"]
+        if pitch_spread_hz is not None:
+            command += ["--setf", f"int_f0_target_stddev={pitch_spread_hz}"]
         try:
             done = subprocess.run(
                 [*command, "-t", text, "-o", str(target)], capture_output=True, check=True
@@ -60,10 +90,12 @@ def flite_say(
             samples = np.frombuffer(reader.readframes(reader.getnframes()), np.int16)
     ends = re.findall(r"([a-z#_]+\d?):([\d.]+)", (done.stdout + done.stderr).decode())
     phones: list[Phone] = []
-    start = 0.0
-    for name, end in ends:
-        phones.append((start, float(end), from_flite(name)))
-        start = float(end)
+    total, start = len(samples) / rate, 0.0
+    for name, text_end in ends:
+        end = min(total, float(text_end) + _FLITE_EARLY_S.get(voice, 0.0))
+        if end > start:
+            phones.append((start, end, from_flite(name)))
+        start = end
     return Utterance(f"flite-{voice}", _to_16k(samples, rate), phones)
 
 
@@ -113,7 +145,9 @@ class Espeak:
             raise MissingDependencyError(
                 "espeak-ng was not found: install the system package libespeak-ng1."
             ) from error
-        self._rate = self._library.espeak_Initialize(_AUDIO_RETRIEVAL, 0, None, _PHONEME_EVENTS)
+        self._rate = self._library.espeak_Initialize(
+            _AUDIO_RETRIEVAL, 0, None, _PHONEME_EVENTS_IN_IPA
+        )
         self._callback = _Callback(self._take)
         self._library.espeak_SetSynthCallback(self._callback)
 
@@ -128,27 +162,82 @@ class Espeak:
             index += 1
         return 0
 
-    def say(self, text: str, voice: str, words_a_minute: int = 165, pitch: int = 50) -> Utterance:
-        """Speak text; pitch 0..99 as espeak-ng's -p. KeyError on a phoneme not in the table."""
+    def say(
+        self,
+        text: str,
+        voice: str,
+        words_a_minute: int = 165,
+        pitch: int = 50,
+        pitch_range: int = 50,
+    ) -> Utterance:
+        """Speak text; pitch and pitch_range 0..99 as espeak-ng's -p. voice: language+variant.
+
+        KeyError on a phoneme that is not in the table, ValueError on an unknown voice.
+        """
         self._samples.clear()
         self._events.clear()
-        self._library.espeak_SetVoiceByName(voice.encode())
-        self._library.espeak_SetParameter(1, words_a_minute, 0)
-        self._library.espeak_SetParameter(3, pitch, 0)
+        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise ValueError(f"espeak-ng has no voice {voice!r}")
+        for parameter, value in ((1, words_a_minute), (3, pitch), (4, pitch_range)):
+            self._library.espeak_SetParameter(parameter, value, 0)
         data = text.encode()
         self._library.espeak_Synth(data, len(data) + 1, 0, 0, 0, _UTF8, None, None)
         self._library.espeak_Synchronize()
-        samples = np.concatenate(self._samples)
+        samples = np.concatenate(self._samples or [np.zeros(0, np.int16)])
         return Utterance(f"espeak-{voice}", _to_16k(samples, self._rate), self._phones(samples))
 
     def _phones(self, samples: npt.NDArray[np.int16]) -> list[Phone]:
         total = len(samples) / self._rate
-        starts = [max(0.0, at / self._rate - _ESPEAK_LATE_S) for at, _ in self._events]
-        phones: list[Phone] = []
-        for index, (_, name) in enumerate(self._events):
-            end = starts[index + 1] if index + 1 < len(starts) else total
-            if name and end > starts[index]:
-                if name not in ESPEAK_TO_ARPABET:
-                    raise KeyError(f"espeak-ng phoneme {name!r} is not in the table")
-                phones.extend(from_espeak(starts[index], end, name))
-        return phones
+        spans: list[tuple[float, float, tuple[str, ...]]] = []
+        starts = [at / self._rate for at, _ in self._events]
+        for start, end, (_, name) in zip(starts, [*starts[1:], total], self._events, strict=True):
+            symbols = from_ipa(name)
+            if end <= start:
+                continue
+            if symbols:
+                spans.append((start, end, symbols))
+            elif spans and spans[-1][2] != ("SIL",) and end - start < _SHORTEST_PAUSE_S:
+                spans[-1] = (spans[-1][0], end, spans[-1][2])
+            else:
+                spans.append((start, end, ("SIL",)))
+        spans = with_closures(spans, quiet_steps(samples, self._rate))
+        return [phone for span in spans for phone in spread_over(*span)]
+
+
+def quiet_steps(samples: npt.NDArray[np.int16], rate: int) -> npt.NDArray[np.bool_]:
+    """Which steps of 5 ms are far quieter than the loud ones."""
+    hop = round(rate * _STEP_S)
+    count = len(samples) // hop
+    blocks = samples[: count * hop].reshape(count, hop).astype(np.float32)
+    power = np.mean((blocks - blocks.mean(axis=1, keepdims=True)) ** 2, axis=1)
+    if count == 0:
+        return np.zeros(0, bool)
+    loud = float(np.percentile(power, 95))
+    return np.asarray(power < loud * 10.0 ** (_QUIET_DB / 10.0))
+
+
+def with_closures(
+    spans: list[tuple[float, float, tuple[str, ...]]], quiet: npt.NDArray[np.bool_]
+) -> list[tuple[float, float, tuple[str, ...]]]:
+    """Spans whose voiceless stops begin where the mouth closed: the silence before the burst.
+
+    spans: start s, end s, symbols. quiet: bool, one per 5 ms.
+    """
+    moved = list(spans)
+    for index in range(1, len(moved)):
+        start, end, symbols = moved[index]
+        before, _, earlier = moved[index - 1]
+        if symbols[0] not in _VOICELESS_STOPS:
+            continue
+        if earlier == ("SIL",):
+            closure = _PAUSED_CLOSURE_S
+        else:
+            step = min(len(quiet), int(start / _STEP_S))
+            first = step
+            while first > 0 and (quiet[first - 1] or first > step - 1):
+                first -= 1
+            closure = min(_LONGEST_CLOSURE_S, start - first * _STEP_S)
+        begin = max(start - closure, before + 0.5 * (start - before))
+        moved[index - 1] = (before, begin, earlier)
+        moved[index] = (begin, end, symbols)
+    return moved
