@@ -6,41 +6,23 @@ that neither an interrupt nor a full disk leaves half a video behind.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from vasa_cam.errors import InputError
 from vasa_cam.files import check_output_path
-from vasa_cam.ops.pixel import default_matrix, pixel
-from vasa_cam.output.encoding import (
-    Encoding,
-    audio_rate_hz,
-    check_picture,
-    encoding_for,
-)
-
-if TYPE_CHECKING:
-    from av import AudioFrame, VideoFrame
-    from av.audio.stream import AudioStream
-    from av.container import OutputContainer
-    from av.video.stream import VideoStream
+from vasa_cam.output.encoding import Encoding, audio_rate_hz, check_picture, encoding_for
+from vasa_cam.output.media import MediaSettings, MediaWriter
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
-
-# ISO/IEC 23091-2 numbers of the YUV matrices, as files store them; 6 is SMPTE 170M, BT.601's twin.
-_SPACE_NUMBER: Final = {"bt709": 1, "bt601": 6}
-_FULL_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True)
@@ -94,13 +76,20 @@ class VideoFile:
         self._sound = sound
         self._samples = 0
         self._rest: Floats = np.zeros((0, 2), np.float32)
-        self._planes: Bytes | None = None
+        self._writer: MediaWriter | None = None
         self._temporary = config.path.with_name(f".{config.path.name}.part-{os.getpid()}")
 
     def __enter__(self) -> VideoFile:
+        config = self.config
+        settings = MediaSettings(
+            size_px=config.size_px,
+            fps=config.fps,
+            encoding=config.encoding,
+            rate_hz=config.rate_hz,
+            threads=config.threads,
+        )
         try:
-            with self._writing():
-                self._open()
+            self._writer = MediaWriter(self._temporary, config.path, settings)
         except BaseException:
             self._discard()
             raise
@@ -114,12 +103,11 @@ class VideoFile:
             raise ValueError(
                 f"VideoFile: a frame must be u8 {expected}, got {frame.dtype} {frame.shape}"
             )
-        picture = self._picture(frame)
-        picture.pts, picture.time_base = self.frames, 1 / self.config.fps
-        with self._writing():
-            self._container.mux(self._video.encode(picture))
+        if self._writer is None:
+            raise ValueError("VideoFile: not entered")
+        self._writer.picture(frame, self.frames)
         self.frames += 1
-        self._feed_sound()
+        self._feed_sound(self._writer)
 
     def __exit__(
         self,
@@ -127,83 +115,25 @@ class VideoFile:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is not None:
+        if error is not None or self._writer is None:
             self._discard()
             return
         try:
-            with self._writing():
-                self._finish()
+            self._writer.finish()
+            self._publish()
         except BaseException:
             self._discard()
             raise
 
-    def _finish(self) -> None:
-        self._container.mux(self._video.encode(None))
-        if self._audio is not None:
-            self._container.mux(self._audio.encode(None))
-        self._container.close()
-        os.replace(self._temporary, self.config.path)
+    def _publish(self) -> None:
+        try:
+            os.replace(self._temporary, self.config.path)
+        except OSError as error:
+            raise InputError(f"{self.config.path} cannot be written: {error.strerror}.") from error
 
-    def _open(self) -> None:
-        import av
-
-        encoding, (width, height) = self.config.encoding, self.config.size_px
-        self._container: OutputContainer = av.open(
-            str(self._temporary.absolute()),
-            "w",
-            format=encoding.container,
-            options=dict(encoding.container_options),
-        )
-        video = cast(
-            "VideoStream",
-            self._container.add_stream(
-                encoding.video_codec, rate=self.config.fps, options=dict(encoding.video_options)
-            ),
-        )
-        video.width, video.height, video.pix_fmt = width, height, encoding.pixel_format
-        video.time_base = video.codec_context.time_base = 1 / self.config.fps
-        video.codec_context.thread_count = self.config.threads
-        self._tag_colours(video)
-        self._video = video
-        self._audio: AudioStream | None = None
-        rate_hz = self.config.rate_hz
-        if rate_hz is not None:
-            audio = cast(
-                "AudioStream", self._container.add_stream(encoding.audio_codec, rate=rate_hz)
-            )
-            audio.layout = "stereo"
-            # 4 bits a sample and channel are transparent for speech; 192 kbit/s is enough for all.
-            audio.bit_rate = min(192_000, 8 * rate_hz)
-            self._audio = audio
-
-    def _tag_colours(self, video: VideoStream) -> None:
-        """sRGB's primaries, video's transfer curve and the matrix that the height asks for."""
-        from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
-
-        context = video.codec_context
-        context.color_primaries = int(ColorPrimaries.BT709)
-        context.color_trc = int(ColorTrc.BT709)
-        context.color_range = int(ColorRange.MPEG)
-        context.colorspace = _SPACE_NUMBER[default_matrix(self.config.size_px[1])]
-
-    def _picture(self, frame: Bytes) -> VideoFrame:
-        from av import VideoFrame
-        from av.video.reformatter import ColorRange, Colorspace
-
-        wanted = self.config.encoding.pixel_format
-        if wanted == "yuv420p":
-            self._planes = pixel(frame, "i420", out=self._planes)
-            return VideoFrame.from_ndarray(self._planes, wanted)
-        bt709 = default_matrix(self.config.size_px[1]) == "bt709"
-        return VideoFrame.from_ndarray(frame, "rgba").reformat(
-            format=wanted,
-            dst_colorspace=Colorspace.ITU709 if bt709 else Colorspace.ITU601,
-            dst_color_range=ColorRange.MPEG,
-        )
-
-    def _feed_sound(self) -> None:
+    def _feed_sound(self, writer: MediaWriter) -> None:
         """Encode sound up to the end of the last frame written."""
-        if self._audio is None or self._sound is None or self.config.rate_hz is None:
+        if self._sound is None or self.config.rate_hz is None:
             return
         wanted = round(self.frames / self.config.fps * self.config.rate_hz) - self._samples
         while len(self._rest) < wanted:
@@ -213,39 +143,11 @@ class VideoFile:
             self._rest = np.concatenate([self._rest, more])
         block, self._rest = self._rest[:wanted], self._rest[wanted:]
         if len(block):
-            with self._writing():
-                self._container.mux(self._audio.encode(self._sound_frame(block)))
+            writer.sound(block, self._samples)
             self._samples += len(block)
-
-    def _sound_frame(self, block: Floats) -> AudioFrame:
-        from av import AudioFrame
-
-        rate_hz = self.config.rate_hz or 0
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(block.T), "fltp", "stereo")
-        frame.sample_rate, frame.pts, frame.time_base = rate_hz, self._samples, Fraction(1, rate_hz)
-        return frame
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        """What the user can act on becomes an InputError."""
-        from av.error import FFmpegError
-
-        path = self.config.path
-        try:
-            yield
-        except OSError as error:
-            if error.errno in _FULL_DISK:
-                raise InputError(
-                    f"the disk is full while writing {path}; "
-                    "free some space or choose another folder."
-                ) from error
-            raise InputError(f"{path} cannot be written: {error.strerror}.") from error
-        except FFmpegError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}.") from error
 
     def _discard(self) -> None:
         """Close without caring and remove the temporary file."""
-        if hasattr(self, "_container"):
-            with contextlib.suppress(Exception):
-                self._container.close()
+        if self._writer is not None:
+            self._writer.abandon()
         self._temporary.unlink(missing_ok=True)
