@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from vasa_cam.audio import device_search
 from vasa_cam.audio.blocks import NS_A_SECOND, AudioBlock, Floats
-from vasa_cam.audio.delay_line import Controller, DelayLine
+from vasa_cam.audio.delay_line import MAX_DELAY_S, Controller, DelayLine
 from vasa_cam.audio.portaudio import Device, DeviceStream
 from vasa_cam.audio.presence import Presence
 from vasa_cam.errors import InputError
@@ -53,7 +53,8 @@ class VoicePlayback:
     device: name, part of a name or PortAudio index; None is the default output. controller: makes
     the drift correction for a newly opened device (vasa_cam.live.av_sync.DriftController).
     compensate: count the latency that the device itself reports, so that the delay ends where the
-    sound leaves the device; otherwise it ends where the device takes the samples.
+    sound leaves the device; otherwise it ends where the device takes the samples. before_open:
+    called before every opening, such as `VirtualMic.ensure`; may raise InputError.
 
     `push` never blocks and never raises. A device that goes away is opened again as soon as it is
     back; what is pushed meanwhile is dropped.
@@ -66,11 +67,13 @@ class VoicePlayback:
         *,
         delay_ms: float,
         compensate: bool = True,
+        before_open: Callable[[], None] | None = None,
     ) -> None:
         self._wanted = device
         self._controller = controller
-        self._delay_s = delay_ms / 1000.0
+        self._delay_s = _delay_s(delay_ms)
         self._compensate = compensate
+        self._before_open = before_open
         self._muted = False
         self._losses = 0
         self._past = PlaybackStats("", delay_ms, 0.0, 0.0, 0, 0, 0.0, 0)
@@ -92,11 +95,11 @@ class VoicePlayback:
             opened.line.push(block)
 
     def set_delay_ms(self, delay_ms: float) -> None:
-        """Glide to another delay, without a click; 2 ms in 0.1 s. Raises InputError over 2 s."""
+        """Glide to another delay, without a click, by 2 ms in 100 ms; it is kept to 0 to 2 s."""
+        self._delay_s = _delay_s(delay_ms)
         opened = self._opened
         if opened is not None:
-            opened.line.set_delay(delay_ms / 1000.0)
-        self._delay_s = delay_ms / 1000.0
+            opened.line.set_delay(self._delay_s)
 
     def set_muted(self, muted: bool) -> None:
         """Silence at once; what is pushed while muted is never heard."""
@@ -131,6 +134,8 @@ class VoicePlayback:
         self._let_go()
 
     def _open(self) -> _OpenOutput:
+        if self._before_open is not None:
+            self._before_open()
         device = device_search.find_device(self._wanted, "output")
         line = DelayLine(device.rate_hz, self._delay_s, self._controller())
         line.set_muted(self._muted)
@@ -169,6 +174,10 @@ class VoicePlayback:
             log.warning("the sound output %s is back", reopened.device.name)
             if self._stop.is_set():
                 self._let_go()
+
+
+def _delay_s(delay_ms: float) -> float:
+    return min(max(delay_ms / 1000.0, 0.0), MAX_DELAY_S)
 
 
 class _OpenOutput:

@@ -11,8 +11,8 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from vasa_cam.errors import InputError
@@ -34,6 +34,7 @@ class PulseDevice:
     index: the server's number, never used again while it runs. monitor: of a source, what a sink
     plays; of a sink, False. monitor_name: the source that hears this sink; of a source, "".
     port: what is plugged in as the server calls it, such as "analog-output-headphones", or "".
+    driver: the server's part that runs it. properties: such as device.form_factor.
     """
 
     index: int
@@ -43,6 +44,7 @@ class PulseDevice:
     monitor_name: str = ""
     port: str = ""
     driver: str = ""
+    properties: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ def pactl(*arguments: str) -> str:
         raise PulseError("pactl is not installed (Debian, Ubuntu: pulseaudio-utils)") from error
     except subprocess.TimeoutExpired as error:
         raise PulseError(f"the sound server did not answer within {_TIMEOUT_S:g} s") from error
+    if "Connection fail" in done.stderr:
+        raise PulseError("no sound server answers")
     if done.returncode:
         reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
         raise PulseError(f"pactl {arguments[0]}: {reason}")
@@ -91,7 +95,7 @@ def server_answers() -> bool:
 def devices(direction: Direction) -> tuple[PulseDevice, ...]:
     """All sources ("input", monitors too) or sinks ("output"). Raises PulseError."""
     kind = "sources" if direction == "input" else "sinks"
-    return tuple(_device(index, fields) for index, fields in _blocks(pactl("list", kind)))
+    return tuple(_device(*block) for block in _blocks(pactl("list", kind)))
 
 
 def default_device(direction: Direction) -> str:
@@ -166,17 +170,18 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "LC_ALL": "C"}
 
 
-def _blocks(listing: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """(index, first-level fields) of each entry of `pactl list ...`."""
+def _blocks(listing: str) -> Iterator[tuple[int, dict[str, str], dict[str, str]]]:
+    """(index, first-level fields, properties) of each entry of `pactl list ...`."""
     for block in re.split(r"^(?=\S+ #\d+$)", listing, flags=re.MULTILINE):
         head = re.match(r"\S+ #(\d+)\n", block)
         if head is None:
             continue
         fields = re.findall(r"^\t([A-Z][^:\t]*): (.*)$", block, flags=re.MULTILINE)
-        yield int(head[1]), dict(fields)
+        properties = re.findall(r'^\t\t(\S+) = "(.*)"$', block, flags=re.MULTILINE)
+        yield int(head[1]), dict(fields), dict(properties)
 
 
-def _device(index: int, fields: dict[str, str]) -> PulseDevice:
+def _device(index: int, fields: dict[str, str], properties: dict[str, str]) -> PulseDevice:
     name = fields.get("Name", "")
     return PulseDevice(
         index,
@@ -186,4 +191,5 @@ def _device(index: int, fields: dict[str, str]) -> PulseDevice:
         monitor_name=fields.get("Monitor Source", ""),
         port=fields.get("Active Port", ""),
         driver=fields.get("Driver", ""),
+        properties=properties,
     )
