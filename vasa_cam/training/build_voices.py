@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vasa_cam.errors import InputError, VasaCamError
-from vasa_cam.motion.features import decibels
+from vasa_cam.motion.features import DEFAULT_FEATURES, decibels
 from vasa_cam.training.samples import analysed
 from vasa_cam.training.talk_data import SAMPLE_RATE_HZ, manifest_sha256
 from vasa_cam.training.voices import DEFAULT_PLAN, FORMAT, SAMPLES_A_FRAME, VERSION, VoiceMaker
@@ -35,7 +35,41 @@ from vasa_cam.training.voices import DEFAULT_PLAN, FORMAT, SAMPLES_A_FRAME, VERS
 # A worker's own maker; espeak-ng keeps global state, so there is one a process.
 _MAKER: list[VoiceMaker] = []
 
+BANDS = DEFAULT_FEATURES.bands
+
 Made = tuple[dict[str, Any], npt.NDArray[np.int16], npt.NDArray[np.float16]]
+
+
+class GrowingArray:
+    """A .npy file that is written piece by piece along its first axis."""
+
+    def __init__(self, path: Path, dtype: np.dtype[Any], row_shape: tuple[int, ...]) -> None:
+        self.length = 0
+        self._dtype, self._row_shape = dtype, row_shape
+        self._file = path.open("wb")
+        self._header_bytes = self._write_header()
+
+    def _write_header(self) -> int:
+        shape = (self.length, *self._row_shape)
+        descr = np.lib.format.dtype_to_descr(self._dtype)
+        header = {"descr": descr, "fortran_order": False, "shape": shape}
+        # NumPy leaves room in the header for the first axis to grow.
+        np.lib.format.write_array_header_1_0(self._file, header)
+        return self._file.tell()
+
+    def append(self, rows: npt.NDArray[Any]) -> None:
+        """Add rows [n, *row_shape]."""
+        self._file.write(np.ascontiguousarray(rows, self._dtype).tobytes())
+        self.length += len(rows)
+
+    def __enter__(self) -> GrowingArray:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._file.seek(0)
+        if self._write_header() != self._header_bytes:
+            raise RuntimeError("the .npy header outgrew its room")
+        self._file.close()
 
 
 def _start_worker(speech: Path, seed: int) -> None:
@@ -111,26 +145,42 @@ def build(speech: Path, output: Path, hours: float, seed: int, workers: int) -> 
         raise InputError(f"--hours: expected more than 0 and at most 200, got {hours:g}.")
     if output.exists() and not (output / "info.json").is_file() and any(output.iterdir()):
         raise InputError(f"{output} exists and holds no voices: name another folder.")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    fresh = output.with_name(f".{output.name}.new-{os.getpid()}")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    try:
+        info = _fill(fresh, speech, hours, seed, workers)
+        shutil.rmtree(output, ignore_errors=True)
+        os.replace(fresh, output)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return info
+
+
+def _fill(folder: Path, speech: Path, hours: float, seed: int, workers: int) -> dict[str, Any]:
+    """Write all files of a corpus to an empty folder and return its info."""
     began, wanted_s, speech_s = time.monotonic(), 3600.0 * hours, 0.0
     records: list[dict[str, Any]] = []
-    sounds: list[npt.NDArray[np.int16]] = []
-    powers: list[npt.NDArray[np.float16]] = []
     left_out: collections.Counter[str] = collections.Counter()
-    frame, row = 0, 0
-    for what, made in _made(speech, seed, workers):
-        if isinstance(made, str):
-            left_out[made] += 1
-            continue
-        record, audio, power = made
-        records.append(record | {"frame": frame, "row": row})
-        sounds.append(audio)
-        powers.append(power)
-        frame, row = frame + record["frames"], row + len(power)
-        if what == "speech":
-            speech_s += len(audio) / SAMPLE_RATE_HZ
-        _show(speech_s, wanted_s, began)
-        if speech_s >= wanted_s:
-            break
+    with (
+        GrowingArray(folder / "audio.npy", np.dtype(np.int16), ()) as audios,
+        GrowingArray(folder / "power_db.npy", np.dtype(np.float16), (BANDS,)) as powers,
+    ):
+        for what, made in _made(speech, seed, workers):
+            if isinstance(made, str):
+                left_out[made] += 1
+                continue
+            record, audio, power = made
+            at = {"frame": audios.length // SAMPLES_A_FRAME, "row": powers.length}
+            records.append(record | at)
+            audios.append(audio)
+            powers.append(power)
+            if what == "speech":
+                speech_s += len(audio) / SAMPLE_RATE_HZ
+            _show(speech_s, wanted_s, began)
+            if speech_s >= wanted_s:
+                break
     info = {
         "format": FORMAT,
         "version": VERSION,
@@ -144,7 +194,9 @@ def build(speech: Path, output: Path, hours: float, seed: int, workers: int) -> 
         "espeak_ng": _tool_version("espeak-ng", "--version"),
         "build_s": round(time.monotonic() - began),
     }
-    _write(output, records, np.concatenate(sounds), np.concatenate(powers), info)
+    lines = (json.dumps(record, ensure_ascii=False) for record in records)
+    (folder / "voices.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "info.json").write_text(json.dumps(info, indent=1, ensure_ascii=False) + "\n")
     return info
 
 
@@ -163,27 +215,6 @@ def _minutes(records: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
         key: {name: round(value, 2) for name, value in counter.most_common()}
         for key, counter in totals.items()
     }
-
-
-def _write(
-    output: Path,
-    records: list[dict[str, Any]],
-    audio: npt.NDArray[np.int16],
-    power_db: npt.NDArray[np.float16],
-    info: dict[str, Any],
-) -> None:
-    """Write beside the output and rename, so that a folder is whole or not there."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    fresh = output.with_name(f".{output.name}.new-{os.getpid()}")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
-    np.save(fresh / "audio.npy", audio)
-    np.save(fresh / "power_db.npy", power_db)
-    lines = (json.dumps(record, ensure_ascii=False) for record in records)
-    (fresh / "voices.jsonl").write_text("\n".join(lines) + "\n")
-    (fresh / "info.json").write_text(json.dumps(info, indent=1, ensure_ascii=False) + "\n")
-    shutil.rmtree(output, ignore_errors=True)
-    os.replace(fresh, output)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,6 +8,7 @@ has seen.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final
 
 import numpy as np
@@ -120,6 +121,7 @@ _DIPHTHONGS: Final = {
     "AO R": "oɹ",
     "CH": "tʃ tS",
     "JH": "dʒ dZ",
+    "NG": "nɡ",
 }  # fmt: skip
 
 _SINGLE: Final = {
@@ -141,7 +143,10 @@ _FROM_IPA: Final = {
     **{name: symbols for symbols, names in _DIPHTHONGS.items() for name in names.split()},
     **{name: symbols for symbols, names in _SINGLE.items() for name in names},
 }
-_STOPS: Final = frozenset("pbtdkɡgcɟqʈɖ")
+# Where espeak-ng's letter means a vowel without rounding.
+_UNROUNDED: Final = {"ru": ("y", "ɨ"), "pt-br": ("y", "ɨ"), "vi": ("y", "ɨ"), "ta": ("ʉ", "ɯ")}
+# Mandarin and Korean names write aspiration as a plain h.
+_ASPIRATED: Final = frozenset("pbtdkɡgcɟqʈɖsʂɕʃ.")
 _LANGUAGE_SWITCH: Final = re.compile(r"^\([\w-]+\)?")
 
 _FLITE: Final = {"pau": "SIL", "ax": "AH", "h#": "SIL", "ssil": "SIL", "axr": "ER", "dx": "D",
@@ -158,26 +163,30 @@ def _raise_unknown(name: str) -> str:
     raise KeyError(f"phone {name!r} is not in the table")
 
 
-def from_ipa(name: str) -> tuple[str, ...]:
+def from_ipa(name: str, language: str = "") -> tuple[str, ...]:
     """espeak-ng's IPA name of a phoneme -> the symbols whose gestures it has, one after the other.
 
     Length, aspiration, tone and nasality move no lip and are dropped. A pause, a glottal stop and a
-    change of language give no symbol. Raises KeyError for a name with an unknown letter.
+    change of language give no symbol. language: espeak-ng's code, for the few that use a letter in
+    their own way. Raises KeyError for a name with an unknown letter.
     """
     if _LANGUAGE_SWITCH.match(name):
         return ()
+    if language in _UNROUNDED:
+        name = name.replace(*_UNROUNDED[language])
     letters = "".join(c for c in name.replace("ɜː", "ɝ") if c not in _MARKS)
     symbols: list[str] = []
     at = 0
     while at < len(letters):
-        if letters[at] == "h" and at > 0 and letters[at - 1] in _STOPS | set("sʂɕʃ"):
-            at += 1  # aspiration in the names of Mandarin and Korean
+        if letters[at] == "h" and at > 0 and letters[at - 1] in _ASPIRATED:
+            at += 1
             continue
         pair = letters[at : at + 2]
         taken = pair if len(pair) == 2 and pair in _FROM_IPA else letters[at]
-        if taken not in _FROM_IPA:
+        plain = taken if taken in _FROM_IPA else unicodedata.normalize("NFD", taken)[0]
+        if plain not in _FROM_IPA:
             raise KeyError(f"phoneme {name!r} is not in the table")
-        symbols += _FROM_IPA[taken].split()
+        symbols += _FROM_IPA[plain].split()
         at += len(taken)
     return tuple(symbols)
 

@@ -184,19 +184,20 @@ class Espeak:
         self._library.espeak_Synth(data, len(data) + 1, 0, 0, 0, _UTF8, None, None)
         self._library.espeak_Synchronize()
         samples = np.concatenate(self._samples or [np.zeros(0, np.int16)])
-        return Utterance(f"espeak-{voice}", _to_16k(samples, self._rate), self._phones(samples))
+        phones = self._phones(samples, voice.split("+", maxsplit=1)[0])
+        return Utterance(f"espeak-{voice}", _to_16k(samples, self._rate), phones)
 
-    def _phones(self, samples: npt.NDArray[np.int16]) -> list[Phone]:
+    def _phones(self, samples: npt.NDArray[np.int16], language: str) -> list[Phone]:
         total = len(samples) / self._rate
         spans: list[tuple[float, float, tuple[str, ...]]] = []
         starts = [at / self._rate for at, _ in self._events]
         for start, end, (_, name) in zip(starts, [*starts[1:], total], self._events, strict=True):
-            symbols = from_ipa(name)
+            symbols = from_ipa(name, language)
             if end <= start:
                 continue
             if symbols:
                 spans.append((start, end, symbols))
-            elif spans and spans[-1][2] != ("SIL",) and end - start < _SHORTEST_PAUSE_S:
+            elif spans and (spans[-1][2] == ("SIL",) or end - start < _SHORTEST_PAUSE_S):
                 spans[-1] = (spans[-1][0], end, spans[-1][2])
             else:
                 spans.append((start, end, ("SIL",)))
