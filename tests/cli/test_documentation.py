@@ -17,7 +17,7 @@ from PIL import Image
 import vasa_cam
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COMMANDS = ("demo", "enrol", "info", "poses", "render", "track")
+COMMANDS = ("demo", "enrol", "evaluate", "info", "poses", "render", "track")
 
 
 def _options(text: str) -> set[str]:

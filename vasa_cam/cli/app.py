@@ -24,6 +24,7 @@ from vasa_cam.cli.demo import demo
 from vasa_cam.cli.devices import devices
 from vasa_cam.cli.doctor import doctor
 from vasa_cam.cli.enrol import enrol
+from vasa_cam.cli.evaluate import evaluate
 from vasa_cam.cli.info import info
 from vasa_cam.cli.install_service import install_service
 from vasa_cam.cli.poses import poses
@@ -70,7 +71,7 @@ def _options(
 
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
-    *(demo, enrol, info, poses, render, track),
+    *(demo, enrol, evaluate, info, poses, render, track),
     *(config, devices, doctor, install_service),
 )
 for _command in _COMMANDS:

@@ -9,10 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vasa_cam.cli.control_options import (
+    BlinksOption,
+    DistanceOption,
+    EmotionOption,
+    FaceOption,
+    GazeOption,
+    HeadOption,
+    LipsOption,
+    controls_of,
+)
 from vasa_cam.errors import InputError
 
 if TYPE_CHECKING:
     from vasa_cam.render_video import RenderJob, RenderReport
+
+ModelsOption = Annotated[Path | None, typer.Option(help="Folder with MediaPipe's model files.")]
 
 _FPS = re.compile(r"\d{1,4}(\.\d{1,6})?|\d{1,7}/[1-9]\d{0,5}")
 
@@ -31,19 +43,13 @@ def render(
         str, typer.Option(help="photo, blur, transparent, #rrggbb or an image file.")
     ] = "photo",
     seed: Annotated[int, typer.Option(help="Varies head motion, gaze and blinks.", min=0)] = 0,
-    gaze: Annotated[
-        str, typer.Option(help="Where to look, degrees right,up; 0,0 is into the camera.")
-    ] = "0,0",
-    distance: Annotated[
-        float, typer.Option(help="From the camera: 1 as in the photo, 1.2 farther.")
-    ] = 1.0,
-    emotion: Annotated[
-        str, typer.Option(help="Such as happy=0.5 or sad=0.3,surprised=0.4; also angry.")
-    ] = "",
-    lips: Annotated[float, typer.Option(help="Gain of the mouth's movement, 0 to 3.")] = 1.0,
-    face: Annotated[float, typer.Option(help="Gain of brows and cheeks, 0 to 3.")] = 1.0,
-    head: Annotated[float, typer.Option(help="Gain of the head's movement, 0 to 3.")] = 1.0,
-    blinks: Annotated[float, typer.Option(help="Gain of the blink rate, 0 to 3.")] = 1.0,
+    gaze: GazeOption = "0,0",
+    distance: DistanceOption = 1.0,
+    emotion: EmotionOption = "",
+    lips: LipsOption = 1.0,
+    face: FaceOption = 1.0,
+    head: HeadOption = 1.0,
+    blinks: BlinksOption = 1.0,
     motion: Annotated[
         Path | None, typer.Option(help="Drive from this Live Link Face CSV instead of the voice.")
     ] = None,
@@ -53,27 +59,21 @@ def render(
     degrees: Annotated[
         bool, typer.Option("--degrees", help="Head angles of the CSV are degrees, not radians.")
     ] = False,
-    models: Annotated[
-        Path | None, typer.Option(help="Folder with MediaPipe's model files.")
-    ] = None,
+    models: ModelsOption = None,
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1, max=64)] = 2,
 ) -> None:
     """Make a video of a portrait that speaks: H.264 and AAC, or with transparency."""
-    from vasa_cam.motion.controls import Controls
     from vasa_cam.render.layered import RenderConfig
     from vasa_cam.render_video import RenderJob
 
     width, height = parse_size(size)
-    controls = Controls(
-        parse_gaze(gaze), distance, parse_emotion(emotion), (), lips, face, head, blinks
-    )
     job = RenderJob(
         out=out,
         voice=audio,
         track=motion,
         fps=parse_fps(fps),
         seed=seed,
-        controls=controls,
+        controls=controls_of(gaze, distance, emotion, (lips, face, head, blinks)),
         track_rate_hz=motion_fps,
         track_degrees=degrees,
         threads=threads,
@@ -112,31 +112,6 @@ def parse_size(text: str) -> tuple[int, int]:
     if not separator or not width.isdecimal() or not height.isdecimal():
         raise InputError(f"the size {text!r} is not understood; expected such as 512x512.")
     return int(width), int(height)
-
-
-def parse_gaze(text: str) -> tuple[float, float]:
-    """Degrees (right, up) from "10,-5". Raises InputError for anything else."""
-    try:
-        right, up = (float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(
-            f"the gaze {text!r} is not understood; expected degrees right,up such as 10,-5."
-        ) from None
-    return right, up
-
-
-def parse_emotion(text: str) -> dict[str, float]:
-    """Emotion -> amount from "happy=0.5,sad=0.2"; a bare name is 1. Raises InputError."""
-    amounts: dict[str, float] = {}
-    for part in filter(None, text.split(",")):
-        name, separator, amount = part.partition("=")
-        try:
-            amounts[name.strip()] = float(amount) if separator else 1.0
-        except ValueError:
-            raise InputError(
-                f"the emotion {part!r} is not understood; expected such as happy=0.5."
-            ) from None
-    return amounts
 
 
 def parse_fps(text: str) -> Fraction:
