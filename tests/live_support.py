@@ -41,7 +41,7 @@ class VirtualClock:
     def __init__(self, sleepers: int, start_ns: int = 1000 * SECOND) -> None:
         self._now_ns = start_ns
         self._sleepers = sleepers
-        self._deadlines: list[int] = []
+        self._deadlines: list[list[int]] = []  # each a box of one, so that a jump can move it
         self._changed = threading.Condition()
         self._free = False
 
@@ -52,10 +52,11 @@ class VirtualClock:
         with self._changed:
             if deadline_ns <= self._now_ns or self._free:
                 return
-            self._deadlines.append(deadline_ns)
+            mine = [deadline_ns]
+            self._deadlines.append(mine)
             self._changed.notify_all()
-            self._changed.wait_for(lambda: deadline_ns <= self._now_ns or self._free)
-            self._deadlines.remove(deadline_ns)
+            self._changed.wait_for(lambda: mine[0] <= self._now_ns or self._free)
+            self._deadlines = [box for box in self._deadlines if box is not mine]
 
     def run(self, seconds: float, timeout_s: float = 60.0) -> None:
         """Let so much time pass, waking sleepers one deadline after the other."""
@@ -66,16 +67,21 @@ class VirtualClock:
                 assert self._changed.wait_for(self._all_asleep, 10.0), (
                     f"only {len(self._asleep())} of {self._sleepers} threads wait for the clock"
                 )
-                self._now_ns = min(end_ns, min(self._deadlines, default=end_ns))
+                self._now_ns = min(end_ns, min((box[0] for box in self._deadlines), default=end_ns))
                 self._changed.notify_all()
                 assert time.monotonic() < give_up, "virtual time passes too slowly"
             self._changed.wait_for(self._all_asleep, 10.0)
 
     def jump(self, seconds: float) -> None:
-        """Set the clock, forwards or back, while everybody sleeps: a suspension, a clock reset."""
+        """Set the clock while everybody sleeps, forwards (a suspension) or back (a reset).
+
+        Who sleeps when it goes back sleeps on as long as he would have.
+        """
         with self._changed:
             assert self._changed.wait_for(self._all_asleep, 10.0)
             self._now_ns += round(seconds * SECOND)
+            for box in self._deadlines if seconds < 0 else ():
+                box[0] += round(seconds * SECOND)
             self._changed.notify_all()
 
     def free(self) -> None:
@@ -85,7 +91,7 @@ class VirtualClock:
             self._changed.notify_all()
 
     def _asleep(self) -> list[int]:
-        return [deadline for deadline in self._deadlines if deadline > self._now_ns]
+        return [box[0] for box in self._deadlines if box[0] > self._now_ns]
 
     def _all_asleep(self) -> bool:
         return self._free or len(self._asleep()) >= self._sleepers

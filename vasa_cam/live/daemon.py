@@ -39,6 +39,7 @@ from vasa_cam.live.stage_thread import StageThread
 from vasa_cam.live.stages import BlockTap, MotionStream
 from vasa_cam.live.steering import STEERING, avatar_opener, steer
 from vasa_cam.live.timeline import MotionTimeline
+from vasa_cam.motion.controls import Controls
 from vasa_cam.output.sink import Sink
 from vasa_cam.render.framing import check_background
 
@@ -55,7 +56,7 @@ class LiveDaemon:
     """One run of the live avatar.
 
     avatar: shown first. source: of the voice. sinks: where frames go. taps: who else gets the
-    voice. make_motion: builds the motion stream; None takes the built-in one. makers: how pictures
+    voice. make_motion: builds a motion stream; None takes the built-in one. makers: how pictures
     are drawn, best first. clock: for tests and accelerated runs. delay_ns, delay_jumps: how long
     after its capture a moment is shown, and how often that jumped. Raises InputError when the
     background is not usable.
@@ -68,7 +69,7 @@ class LiveDaemon:
         source: AudioSource,
         sinks: Sequence[Sink],
         taps: Sequence[BlockTap] = (),
-        make_motion: Callable[[], MotionStream] | None = None,
+        make_motion: Callable[[Controls], MotionStream] | None = None,
         makers: Sequence[SceneMaker] = DEFAULT_MAKERS,
         clock: Clock = MONOTONIC,
     ) -> None:
@@ -81,9 +82,8 @@ class LiveDaemon:
         self._delay = DelayControl(config.delay)
         self._timeline = MotionTimeline()
         self._supervisor = SourceSupervisor(source, self.metrics, clock)
-        self._driver = MotionDriver(
-            make_motion or _built_in_motion(config.seed), self.metrics, config.seed, clock
-        )
+        make_motion = make_motion or _built_in_motion(config.seed)
+        self._driver = MotionDriver(make_motion, self.metrics, config.seed, config.controls, clock)
         self._motion = MotionStage(
             self._supervisor, self._driver, self._timeline, self._delay, self.metrics, taps, clock
         )
@@ -209,7 +209,6 @@ class LiveDaemon:
 
     def _start(self) -> None:
         self._started_ns = self._clock.now_ns()
-        self._motion.controls = self._controls
         self._set_mirror()
         self._keeper.start()
         for worker in self._workers:
@@ -311,10 +310,10 @@ class LiveDaemon:
         }
 
 
-def _built_in_motion(seed: int) -> Callable[[], MotionStream]:
-    def make() -> MotionStream:
+def _built_in_motion(seed: int) -> Callable[[Controls], MotionStream]:
+    def make(controls: Controls) -> MotionStream:
         from vasa_cam.motion.voice import VoiceConfig, VoiceStream
 
-        return VoiceStream(VoiceConfig(seed=seed))
+        return VoiceStream(VoiceConfig(seed=seed, controls=controls))
 
     return make

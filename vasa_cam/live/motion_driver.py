@@ -38,15 +38,16 @@ _log = logging.getLogger(__name__)
 class MotionDriver:
     """Owns the motion stream; used by one thread.
 
-    make: builds a stream; may raise. seed: of the idle motion. driving: what moves the face now.
-    problem: what went wrong last, for people.
+    make: builds a stream that starts with these controls; may raise. seed: of the idle motion.
+    driving: what moves the face now. problem: what went wrong last, for people.
     """
 
     def __init__(
         self,
-        make: Callable[[], MotionStream],
+        make: Callable[[Controls], MotionStream],
         metrics: Metrics,
         seed: int = 0,
+        controls: Controls = DEFAULT_CONTROLS,
         clock: Clock = MONOTONIC,
     ) -> None:
         self.driving: Driving = "voice"
@@ -55,7 +56,7 @@ class MotionDriver:
         self._metrics = metrics
         self._seed = seed
         self._clock = clock
-        self._controls = DEFAULT_CONTROLS
+        self._controls = controls
         self._failures: deque[int] = deque(maxlen=_PATIENCE)
         self._wait_ns = _FIRST_WAIT_NS
         self._retry_ns = 0
@@ -101,8 +102,7 @@ class MotionDriver:
     def _start(self) -> None:
         """A new stream that listens from the next sample on."""
         try:
-            stream = self._make()
-            stream.set_controls(self._controls)
+            stream = self._make(self._controls)
         except Exception as error:
             self._failed(error)
         else:

@@ -113,9 +113,7 @@ class SinkWorker(StageThread):
             return False
         finally:
             self._busy_since_ns = None
-        if self.problem:
-            _log.info("%s: works again", self.sink.name)
-        self.state, self.problem = "open", ""
+        self.state = "open"
         return True
 
     def _serve(self) -> None:
@@ -142,6 +140,9 @@ class SinkWorker(StageThread):
         self.sink.send(pixels, frame.capture_ns, frame.shown_ns, frame.sequence)
         now_ns = self._clock.now_ns()
         self.figures.sent += 1
+        if self.problem:  # it takes frames: only now is it known to work
+            _log.info("%s: works again", self.sink.name)
+            self.problem = ""
         if lent.repeat:
             self.figures.repeats += 1
             return
