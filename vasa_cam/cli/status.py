@@ -42,7 +42,9 @@ def status_view(status: Mapping[str, Any]) -> RenderableType:
     if status.get("hops_ms"):
         parts.append(_hops(status["hops_ms"]))
     if status.get("sinks"):
-        parts.append(_rows(status["sinks"]))
+        parts.append(_outputs(status["sinks"]))
+        problems = [one for one in status["sinks"] if one.get("problem")]
+        parts += [Text(f"{one['name']}: {one['problem']}", style="yellow") for one in problems]
     counters = {key: value for key, value in status.get("counters", {}).items() if value}
     for figures in (plain, counters):
         if figures:
@@ -50,7 +52,8 @@ def status_view(status: Mapping[str, Any]) -> RenderableType:
             parts.append(Text("   ".join(words), overflow="fold"))
     for key, value in rest.items():
         if isinstance(value, Mapping) and value:
-            inner = "   ".join(f"{name} {_shown(one)}" for name, one in value.items())
+            told = {name: _shown(one) for name, one in value.items() if one not in ("", None)}
+            inner = "   ".join(f"{name.replace('_', ' ')} {one}" for name, one in told.items())
             parts.append(Text(f"{key.replace('_', ' ')}: {inner}", overflow="fold"))
     return Group(*parts)
 
@@ -74,13 +77,15 @@ def _hops(hops: Mapping[str, Mapping[str, float]]) -> Table:
     return table
 
 
-def _rows(rows: Sequence[Mapping[str, Any]]) -> Table:
+def _outputs(outputs: Sequence[Mapping[str, Any]]) -> Table:
     from rich.markup import escape
 
-    keys = list(dict.fromkeys(key for row in rows for key in row))
-    table = _table(*("output" if key == "name" else key.replace("_", " ") for key in keys))
-    for row in rows:
-        table.add_row(*(escape(_shown(row.get(key, ""))) for key in keys))
+    counts = ("sent", "repeats", "dropped", "failures", "waiting")
+    table = _table("output", "state", *counts, "p95 ms")
+    for one in outputs:
+        p95 = one.get("end_to_end_ms", {}).get("p95", "")
+        cells = (one.get("name"), one.get("state"), *(one.get(key) for key in counts), p95)
+        table.add_row(*(escape(_shown(cell)) for cell in cells))
     return table
 
 
@@ -88,5 +93,7 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.3g}"
+        return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
+    if isinstance(value, list):
+        return "x".join(map(_shown, value))
     return "" if value is None else str(value)

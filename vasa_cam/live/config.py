@@ -65,6 +65,7 @@ class AudioSettings(_Section):
     )
     block_ms: int = _setting(10, "ms", "length of one captured block", (2, 100))
     loop: bool = _setting(False, "true/false", "a file source starts again at its end")
+    stop_at_end: bool = _setting(False, "true/false", "end when the source has ended")
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class MotionSettings(_Section):
     face: float = _setting(1.0, "gain", "movement of brows and cheeks", (0.0, 3.0))
     head: float = _setting(1.0, "gain", "movement of the head", (0.0, 3.0))
     blinks: float = _setting(1.0, "gain", "how often it blinks", (0.0, 3.0))
+    wander: float = _setting(1.0, "gain", "how much the eyes stray; 0 is a stare", (0.0, 3.0))
     gaze_right_deg: float = _setting(
         0.0, "degrees", "gaze to the picture's right; 0 is into the camera", (-35.0, 35.0)
     )
@@ -115,7 +117,7 @@ class OutputSettings(_Section):
     TABLE: ClassVar[str] = "outputs"
     webcam: bool = _setting(True, "true/false", "feed a virtual webcam")
     webcam_device: str | None = _setting(
-        None, "device", 'such as /dev/video10; "" takes the first virtual one'
+        None, "device", 'path, number or label, such as /dev/video10; "" takes the first free one'
     )
     preview: bool = _setting(True, "true/false", "serve the preview page on this machine")
     preview_port: int = _setting(0, "port", "on 127.0.0.1; 0 takes a free one", (0, 65_535))
@@ -134,7 +136,7 @@ class VoiceSettings(_Section):
         None, "device", 'name or index to play the delayed voice to; "" for none'
     )
     margin_ms: float = _setting(
-        10.0, "ms", "added to the measured delay; more gives fewer repeats", (0.0, 500.0)
+        3.0, "ms", "added to the measured delay; more gives fewer repeats", (0.0, 500.0)
     )
 
 
@@ -143,7 +145,9 @@ class SafetySettings(_Section):
     """What is shown when you press panic."""
 
     TABLE: ClassVar[str] = "safety"
-    panic: str = _setting("photo", "mode", "one of " + ", ".join(PANIC_MODES), None, PANIC_MODES)
+    panic: PanicMode = _setting(
+        "photo", "mode", "one of " + ", ".join(PANIC_MODES), None, PANIC_MODES
+    )
     real_camera: str | None = _setting(
         None, "device", 'for panic = "real-camera", such as /dev/video0; "" takes the first'
     )

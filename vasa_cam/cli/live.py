@@ -1,0 +1,147 @@
+"""`vasa-cam live`: a voice drives the avatar, and the picture goes to a webcam, live."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from vasa_cam.avatar.file import Avatar
+    from vasa_cam.live.config import LiveConfig
+    from vasa_cam.live.session import Session
+
+
+def live(
+    avatar: Annotated[
+        Path | None, typer.Argument(help="A .vasa avatar or a photo; default: the built-in one.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings, a TOML file.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="mic, mic:NAME_OR_INDEX, monitor, monitor:NAME, file:PATH, pcm:-, ws or silence."
+        ),
+    ] = None,
+    loop: Annotated[bool | None, typer.Option(help="A file begins again at its end.")] = None,
+    stop_at_end: Annotated[
+        bool | None, typer.Option(help="End when a file or stream has ended.")
+    ] = None,
+    fps: Annotated[int | None, typer.Option(help="Frames a second: 25, 30, 40, 50, 60.")] = None,
+    size: Annotated[str | None, typer.Option(help="Width x height in pixels.")] = None,
+    background: Annotated[
+        str | None, typer.Option(help="photo, blur, transparent, #rrggbb or an image file.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Varies head motion, gaze and blinks.")] = None,
+    webcam: Annotated[bool | None, typer.Option(help="Feed a virtual webcam.")] = None,
+    webcam_device: Annotated[
+        str | None, typer.Option(help="Which one: a path, number or label.")
+    ] = None,
+    preview: Annotated[bool | None, typer.Option(help="Serve the preview page.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Of the preview page; 0 takes a free one.")
+    ] = None,
+    record: Annotated[Path | None, typer.Option(help="Record to this .mp4 or .mkv.")] = None,
+    virtual_mic: Annotated[
+        bool | None, typer.Option(help="Make a microphone that has the delayed voice (Linux).")
+    ] = None,
+    voice_out: Annotated[
+        str | None, typer.Option(help="Play the delayed voice to this device.")
+    ] = None,
+    mirror: Annotated[bool | None, typer.Option(help="Mirror the preview, not the webcam.")] = None,
+    panic: Annotated[
+        str | None, typer.Option(help="What panic shows: freeze, photo, black, real-camera.")
+    ] = None,
+    metrics: Annotated[Path | None, typer.Option(help="Append JSON lines to this file.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="End after so long.", min=0.1, show_default=False)
+    ] = None,
+    tui: Annotated[
+        bool, typer.Option(help="Live view with keys, where the output is a terminal.")
+    ] = True,
+    models: Annotated[
+        Path | None, typer.Option(help="Folder with MediaPipe's model files.")
+    ] = None,
+) -> None:
+    """Speak, and the avatar speaks in your calls."""
+    from vasa_cam.cli.render import parse_size
+    from vasa_cam.live.config import LiveConfig
+    from vasa_cam.live.config_file import override, read_config
+
+    width, height = (None, None) if size is None else parse_size(size)
+    changes: dict[str, Any] = {
+        "audio.source": source,
+        "audio.loop": loop,
+        "audio.stop_at_end": stop_at_end,
+        "video.fps": fps,
+        "video.width_px": width,
+        "video.height_px": height,
+        "video.background": background,
+        "video.mirror": mirror,
+        "motion.seed": seed,
+        "outputs.webcam": webcam,
+        "outputs.webcam_device": webcam_device,
+        "outputs.preview": preview,
+        "outputs.preview_port": port,
+        "outputs.record": _text(record),
+        "voice.virtual_mic": virtual_mic,
+        "voice.output_device": voice_out,
+        "safety.panic": panic,
+        "metrics.file": _text(metrics),
+    }
+    settings = override(LiveConfig() if config is None else read_config(config), changes)
+    _run(settings, avatar, models, seconds, tui)
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _run(
+    config: LiveConfig, portrait: Path | None, models: Path | None, seconds: float | None, tui: bool
+) -> None:
+    from rich.console import Console
+
+    from vasa_cam.cli.live_view import keys_and_view, plain_log
+    from vasa_cam.live.instance_lock import InstanceLock
+    from vasa_cam.live.session import live_session
+    from vasa_cam.live.signals import stop_on_signals
+
+    console = Console(stderr=True, highlight=False)
+    with InstanceLock():
+        with console.status("Opening the avatar"):
+            avatar = _open(portrait, models)
+        with live_session(config, avatar) as session:
+            _introduce(console, session)
+            daemon = session.daemon
+            reads_keys = tui and console.is_terminal and sys.stdin.isatty()
+            view = keys_and_view(console, session) if reads_keys else plain_log(console, session)
+            with stop_on_signals(daemon), view:
+                daemon.run(seconds)
+
+
+def _open(portrait: Path | None, models: Path | None) -> Avatar:
+    from importlib import resources
+
+    from vasa_cam.avatar.file import load_avatar
+    from vasa_cam.cli.portrait import open_portrait
+
+    if portrait is not None:
+        return open_portrait(portrait, models)
+    with resources.as_file(resources.files("vasa_cam") / "assets" / "astronaut.vasa") as built_in:
+        return load_avatar(built_in)
+
+
+def _introduce(console: Any, session: Session) -> None:
+    from rich.markup import escape
+
+    for notice in session.notices:
+        console.print(f"[yellow]{escape(notice)}[/]", soft_wrap=True)
+    if session.webcam is not None and session.webcam.device is not None:
+        console.print(f"webcam: {escape(session.webcam.device)}")
+    if session.preview_url is not None:
+        console.print(f"preview: {session.preview_url}", soft_wrap=True)
+    if session.control is not None:
+        console.print("control: vasa-cam ctl, for example vasa-cam ctl status")
