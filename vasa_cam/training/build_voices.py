@@ -15,7 +15,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ import numpy.typing as npt
 from vasa_cam.errors import InputError, VasaCamError
 from vasa_cam.motion.features import DEFAULT_FEATURES, decibels
 from vasa_cam.training.samples import analysed
+from vasa_cam.training.synthetic import Espeak, flite_version
 from vasa_cam.training.talk_data import SAMPLE_RATE_HZ, manifest_sha256
 from vasa_cam.training.voices import DEFAULT_PLAN, FORMAT, SAMPLES_A_FRAME, VERSION, VoiceMaker
 
@@ -124,12 +124,6 @@ def _made(speech: Path, seed: int, workers: int) -> Iterator[tuple[str, Made | s
                 yield job[0], made
 
 
-def _tool_version(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, check=False)
-    lines = (done.stdout + done.stderr).decode(errors="replace").strip().splitlines()
-    return next((line.strip() for line in lines if "ersion" in line or "NG" in line), "unknown")
-
-
 def _show(done_s: float, wanted_s: float, began: float) -> None:
     if sys.stderr.isatty():
         share = min(1.0, done_s / wanted_s)
@@ -190,8 +184,8 @@ def _fill(folder: Path, speech: Path, hours: float, seed: int, workers: int) -> 
         "minutes": _minutes(records),
         "left_out": dict(left_out),
         "speech_sha256": manifest_sha256([speech]),
-        "flite": _tool_version("flite", "--version"),
-        "espeak_ng": _tool_version("espeak-ng", "--version"),
+        "flite": flite_version(),
+        "espeak_ng": Espeak().version,
         "build_s": round(time.monotonic() - began),
     }
     lines = (json.dumps(record, ensure_ascii=False) for record in records)

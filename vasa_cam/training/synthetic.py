@@ -99,6 +99,13 @@ def flite_say(
     return Utterance(f"flite-{voice}", _to_16k(samples, rate), phones)
 
 
+def flite_version() -> str:
+    """The version that the flite command states."""
+    done = subprocess.run(["flite", "--version"], capture_output=True, check=False)
+    found = re.search(r"version: *(\S+)", (done.stdout + done.stderr).decode(errors="replace"))
+    return found[1] if found else "unknown"
+
+
 def _to_16k(samples: npt.NDArray[np.int16], rate: int) -> Floats:
     audio = samples.astype(np.float32) / 32768.0
     if rate != SAMPLE_RATE_HZ:
@@ -148,8 +155,14 @@ class Espeak:
         self._rate = self._library.espeak_Initialize(
             _AUDIO_RETRIEVAL, 0, None, _PHONEME_EVENTS_IN_IPA
         )
+        self._library.espeak_Info.restype = ctypes.c_char_p
         self._callback = _Callback(self._take)
         self._library.espeak_SetSynthCallback(self._callback)
+
+    @property
+    def version(self) -> str:
+        """The library's version."""
+        return str(self._library.espeak_Info(None).decode())
 
     def _take(self, samples: Any, count: int, events: Any) -> int:
         if count > 0 and samples:
