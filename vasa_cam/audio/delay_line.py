@@ -34,6 +34,10 @@ _STALL_NS: Final = 100_000_000
 _TOO_SHORT_AFTER_S: Final = 1.0
 _HEADROOM_S: Final = 0.02
 _MAX_ELAPSED_S: Final = 0.5
+# A glide sets in and ends within a fifth of a second, so that pitch does not jump either.
+_GLIDE_SLEW: Final = 5.0 * MAX_GLIDE
+_GLIDE_EASE_S: Final = 0.3
+_GLIDE_END_S: Final = 1e-6
 
 
 class Controller(Protocol):
@@ -64,6 +68,7 @@ class DelayLine:
         self._clock = SampleClock(rate_hz)
         self._target_s = delay_s
         self._delay_s = delay_s
+        self._glide_rate = 0.0
         self._shortest_s = 0.0
         self._late_s = 0.0
         self._muted = False
@@ -105,8 +110,13 @@ class DelayLine:
         elapsed_s = self._elapsed_s(block)
         glide = self._glide(elapsed_s)
         self.error_s = self._error_s(source.next_capture_ns(block))
-        if abs(self.error_s) > RESYNC_S and not self._resync(block):
+        # Once something had to be left out, it is done properly: to within half a block.
+        length_s = len(block.samples) / block.rate_hz
+        tolerance_s = 0.5 * length_s if self._late_s else RESYNC_S
+        if self.error_s > tolerance_s and not self._catch_up(length_s):
             return
+        if self.error_s < -RESYNC_S:
+            self._wait()
         self._late_s = 0.0
         speed = self._controller.speed(self.error_s, elapsed_s) - glide
         self.speed = float(np.clip(speed, 1.0 - MAX_SPEED_CHANGE, 1.0 + MAX_SPEED_CHANGE))
@@ -128,32 +138,39 @@ class DelayLine:
         """Move the delay towards its target; returns by how much a second it grows."""
         if elapsed_s <= 0.0:
             return 0.0
-        wanted_s = max(self._target_s, self._shortest_s) - self._delay_s
-        rate = float(np.clip(wanted_s / elapsed_s, -MAX_GLIDE, MAX_GLIDE))
-        self._delay_s += rate * elapsed_s
-        return rate
+        away_s = max(self._target_s, self._shortest_s) - self._delay_s
+        wanted = float(np.clip(away_s / max(_GLIDE_EASE_S, elapsed_s), -MAX_GLIDE, MAX_GLIDE))
+        step = _GLIDE_SLEW * elapsed_s
+        self._glide_rate += float(np.clip(wanted - self._glide_rate, -step, step))
+        if abs(away_s) < _GLIDE_END_S:
+            self._glide_rate = away_s / elapsed_s
+        self._delay_s += self._glide_rate * elapsed_s
+        return self._glide_rate
 
     def _error_s(self, capture_ns: float) -> float:
         """How much too late the next sample, captured at `capture_ns`, would be heard."""
         heard_ns = self._clock.time_ns(self.output.frame_of_next() + len(self._held))
         return (heard_ns - capture_ns) / NS_A_SECOND - self._delay_s
 
-    def _resync(self, block: AudioBlock) -> bool:
-        """Jump over a large error; False when the block comes too late to be heard at all."""
+    def _wait(self) -> None:
+        """It would be heard too early: silence first."""
         self.resyncs += 1
-        frames = round(abs(self.error_s) * self.rate_hz)
-        if self.error_s < 0.0:
-            self._break()
-            self.output.write(np.zeros(frames, np.float32))
-            self.error_s = 0.0
-            return True
-        skipped_s = self.output.request_skip(frames) / self.rate_hz
-        self.error_s -= skipped_s
-        if self.error_s <= RESYNC_S:
+        self._break()
+        self.output.write(np.zeros(round(-self.error_s * self.rate_hz), np.float32))
+        self.error_s = 0.0
+
+    def _catch_up(self, length_s: float) -> bool:
+        """It would be heard too late: leave out what waits to be heard, or else this block.
+
+        Returns whether the block can be used.
+        """
+        self.resyncs += self._late_s == 0.0
+        frames = round(self.error_s * self.rate_hz)
+        self.error_s -= self.output.request_skip(frames) / self.rate_hz
+        if self.error_s <= 0.5 * length_s:
             return True
         self._break()
         self._input = None
-        length_s = len(block.samples) / block.rate_hz
         self.dropped_s += length_s
         self._late_s += length_s
         if self._late_s > _TOO_SHORT_AFTER_S:

@@ -69,14 +69,14 @@ class DelayedOutput:
         self._skip_wanted += count
         return count
 
-    def render(self, out: Floats, heard_in_ns: int = 0) -> None:
+    def render(self, out: Floats, heard_ns: int) -> None:
         """Fill float32 [n, channels], all channels alike. For the callback.
 
-        heard_in_ns: how long from now until the first of these frames is heard.
+        heard_ns: when the first of these frames will be heard.
         """
         self._callbacks += 1
         if self._callbacks > _CALLBACKS_TO_SETTLE:
-            self.stamps.note(self._rendered, heard_in_ns)
+            self.stamps.note(self._rendered, heard_ns)
         step = len(self._mono)
         for start in range(0, len(out), step):
             self._render_part(out[start : start + step])

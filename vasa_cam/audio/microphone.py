@@ -117,8 +117,8 @@ class MicrophoneSource:
         if status and status.input_overflow:
             self.overflows += 1
         self._ring.write(indata)
-        self._stamps.note(self._ring.written)
         self._arrived_ns = time.monotonic_ns()
+        self._stamps.note(self._ring.written, self._arrived_ns)
 
     def _wait_for_first(self) -> None:
         deadline_s = time.monotonic() + FIRST_CALLBACK_S

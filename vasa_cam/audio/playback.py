@@ -207,8 +207,8 @@ class _OpenOutput:
 
     def _callback(self, out: Floats, _frames: int, times: Any, _status: Any) -> None:
         """PortAudio's thread: no lock, no memory for samples."""
-        self._called_ns = time.monotonic_ns()
+        self._called_ns = now_ns = time.monotonic_ns()
         heard_in_s = times.outputBufferDacTime - times.currentTime if self._compensate else 0.0
         if not 0.0 <= heard_in_s <= _LONGEST_LATENCY_S:
             heard_in_s = 0.0
-        self.line.output.render(out, round(heard_in_s * NS_A_SECOND))
+        self.line.output.render(out, now_ns + round(heard_in_s * NS_A_SECOND))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from typing import Final
 
@@ -31,11 +30,11 @@ class StampRing:
         self._written = 0
         self._read = 0
 
-    def note(self, count: int, offset_ns: int = 0) -> None:
-        """Called by the callback: now (plus offset_ns) is the time of sample number `count`."""
+    def note(self, count: int, time_ns: int) -> None:
+        """Called by the callback: `time_ns` is the time of sample number `count`."""
         row = self._notes[self._written % _STAMPS]
         row[0] = count
-        row[1] = time.monotonic_ns() + offset_ns
+        row[1] = time_ns
         self._written += 1
 
     def take(self) -> list[tuple[int, int]]:
