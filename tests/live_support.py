@@ -64,13 +64,13 @@ class VirtualClock:
         give_up = time.monotonic() + timeout_s
         with self._changed:
             while self._now_ns < end_ns:
-                assert self._changed.wait_for(self._all_asleep, 10.0), (
+                assert self._changed.wait_for(self._all_asleep, 60.0), (
                     f"only {len(self._asleep())} of {self._sleepers} threads wait for the clock"
                 )
                 self._now_ns = min(end_ns, min((box[0] for box in self._deadlines), default=end_ns))
                 self._changed.notify_all()
                 assert time.monotonic() < give_up, "virtual time passes too slowly"
-            self._changed.wait_for(self._all_asleep, 10.0)
+            self._changed.wait_for(self._all_asleep, 60.0)
 
     def jump(self, seconds: float) -> None:
         """Set the clock while everybody sleeps, forwards (a suspension) or back (a reset).
@@ -78,7 +78,7 @@ class VirtualClock:
         Who sleeps when it goes back sleeps on as long as he would have.
         """
         with self._changed:
-            assert self._changed.wait_for(self._all_asleep, 10.0)
+            assert self._changed.wait_for(self._all_asleep, 60.0)
             self._now_ns += round(seconds * SECOND)
             for box in self._deadlines if seconds < 0 else ():
                 box[0] += round(seconds * SECOND)
