@@ -235,7 +235,7 @@ class LiveDaemon:
                 self._panic.toggle(self.config.panic)
             if file is not None and time.monotonic() >= line_at:
                 line_at = max(line_at + self.config.metrics_interval_s, time.monotonic())
-                file.write(self.status())
+                file.write({"time_s": round(time.time(), 3), **self.status()})
             time.sleep(_WATCH_S)
 
     def _shut_down(self) -> None:
