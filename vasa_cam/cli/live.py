@@ -141,7 +141,8 @@ def _introduce(console: Any, session: Session) -> None:
         console.print(f"[yellow]{escape(notice)}[/]", soft_wrap=True)
     if session.webcam is not None and session.webcam.device is not None:
         console.print(f"webcam: {escape(session.webcam.device)}")
-    if session.preview_url is not None:
-        console.print(f"preview: {session.preview_url}", soft_wrap=True)
+    if session.preview is not None:
+        console.print(f"preview: {session.preview.url}", soft_wrap=True, markup=False)
+        console.print(f"browser source: {session.preview.obs_url}", soft_wrap=True, markup=False)
     if session.control is not None:
         console.print("control: vasa-cam ctl, for example vasa-cam ctl status")

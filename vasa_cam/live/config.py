@@ -121,6 +121,12 @@ class OutputSettings(_Section):
     )
     preview: bool = _setting(True, "true/false", "serve the preview page on this machine")
     preview_port: int = _setting(0, "port", "on 127.0.0.1; 0 takes a free one", (0, 65_535))
+    preview_token: str | None = _setting(
+        None, "secret", '16 or more letters; a fixed one keeps OBS\'s address; "" for a new one'
+    )
+    preview_alpha: bool = _setting(
+        True, "true/false", "draw transparency for the OBS browser source, which takes time"
+    )
     record: str | None = _setting(None, "file", '.mp4 or .mkv to record to; "" for none')
 
 
@@ -145,9 +151,7 @@ class SafetySettings(_Section):
     """What is shown when you press panic."""
 
     TABLE: ClassVar[str] = "safety"
-    panic: PanicMode = _setting(
-        "photo", "mode", "one of " + ", ".join(PANIC_MODES), None, PANIC_MODES
-    )
+    panic: str = _setting("photo", "mode", "one of " + ", ".join(PANIC_MODES), None, PANIC_MODES)
     real_camera: str | None = _setting(
         None, "device", 'for panic = "real-camera", such as /dev/video0; "" takes the first'
     )

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vasa_cam.audio.echo import echo_warning
 from vasa_cam.audio.pcm import PcmSource
@@ -17,7 +17,7 @@ from vasa_cam.avatar.file import Avatar
 from vasa_cam.errors import InputError
 from vasa_cam.live.av_sync import DriftController
 from vasa_cam.live.commands import check_command
-from vasa_cam.live.config import LiveConfig, MotionSettings
+from vasa_cam.live.config import LiveConfig, MotionSettings, PanicMode
 from vasa_cam.live.control import ControlServer
 from vasa_cam.live.daemon import LiveDaemon
 from vasa_cam.live.delay import DelayConfig
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """What runs. preview_url: where the page is, None without it. control: None when it is off."""
+    """What runs; None is what was switched off. notices: what the user should know, sentences."""
 
     daemon: LiveDaemon
     webcam: WebcamSink | None
-    preview_url: str | None
+    preview: PreviewServer | None
     control: ControlServer | None
     notices: tuple[str, ...]
 
@@ -79,12 +79,10 @@ def live_session(config: LiveConfig, avatar: Avatar) -> Iterator[Session]:
                 ControlServer(daemon.handle, config.control.commands_per_s, runtime_folder())
             )
             daemon.metrics.info["control"] = control.counts
-        url = None
         if preview is not None:
-            preview.open()
+            preview.open()  # now, so that its address can be told
             stack.callback(preview.close)
-            url = preview.url
-        yield Session(daemon, webcam, url, control, tuple(notices))
+        yield Session(daemon, webcam, preview, control, tuple(notices))
 
 
 def pipeline_config(config: LiveConfig) -> PipelineConfig:
@@ -104,7 +102,7 @@ def pipeline_config(config: LiveConfig) -> PipelineConfig:
         niceness=performance.niceness,
         metrics_file=Path(config.metrics.file) if config.metrics.file else None,
         metrics_interval_s=config.metrics.interval_s,
-        panic=config.safety.panic,
+        panic=cast(PanicMode, config.safety.panic),
         real_camera=config.safety.real_camera,
         stop_at_end=config.audio.stop_at_end,
     )
@@ -156,18 +154,20 @@ def _webcam(config: LiveConfig, notices: list[str]) -> WebcamSink | None:
 
 
 def _preview(config: LiveConfig, source: AudioSource, late: _Late) -> PreviewServer | None:
+    outputs = config.outputs
     fed = source if isinstance(source, PcmSource) and config.audio.source == "ws" else None
-    if not config.outputs.preview:
+    if not outputs.preview:
         if fed is not None:
             raise InputError("the source ws comes through the preview server; switch that on.")
         return None
     from vasa_cam.output.preview import PreviewConfig, PreviewServer  # late: aiohttp is large
 
     return PreviewServer(
-        PreviewConfig(port=config.outputs.preview_port),
+        PreviewConfig(outputs.preview_port, outputs.preview_token, outputs.preview_alpha),
         metrics=late.metrics,
         control=late.web_command,
         pcm=None if fed is None else fed.feed,
+        clear=None if fed is None else fed.clear,
     )
 
 
