@@ -82,6 +82,9 @@ def test_the_real_camera_fills_the_frame() -> None:
     assert panic.problem == ""
     panic.leave()
     assert panic.mode is None
+    panic.enter("real-camera")  # at once again, while the reader may still be at work
+    wait_until(lambda: bool(draw(panic, scenes)[1].any()))
+    panic.leave()
 
 
 def test_without_a_camera_it_is_black_and_says_so(

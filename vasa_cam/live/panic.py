@@ -35,6 +35,8 @@ class PanicScreen:
         _log.warning("panic: %s", mode)
         self.mode = mode
         if mode == "real-camera":
+            if self._camera.problem:  # perhaps it is there now
+                self._camera.stop()
             self._camera.start()
         else:
             self._camera.stop()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _FORMATS: Final = {"linux": ("v4l2", "/dev/video0"), "darwin": ("avfoundation", "0")}
 _WINDOWS: Final = ("dshow", "video=Integrated Camera")
+_PATIENCE_S: Final = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -36,41 +37,48 @@ class RealCamera:
         self._format = input_format or own_format
         self._size = (width_px, height_px)
         self._picture: Bytes | None = None
-        self._stopping = threading.Event()
+        self._stopping: threading.Event | None = None  # of the reading thread, while it is wanted
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to read; nothing when it is running."""
-        if self._thread is None or not self._thread.is_alive():
+        if self._stopping is None:
             self.problem, self._picture = "", None
-            self._stopping.clear()
-            self._thread = threading.Thread(target=self._run, name="real-camera", daemon=True)
+            self._stopping = threading.Event()
+            arguments = (self._stopping, self._thread)
+            self._thread = threading.Thread(
+                target=self._run, args=arguments, name="real-camera", daemon=True
+            )
             self._thread.start()
 
     def stop(self) -> None:
         """Let the camera go soon."""
-        self._stopping.set()
-        self._picture = None
+        stopping, self._stopping, self._picture = self._stopping, None, None
+        if stopping is not None:
+            stopping.set()
 
     def picture(self) -> Bytes | None:
         """The newest picture, uint8 [H, W, 3]; None before the first and without a camera."""
         return self._picture
 
-    def _run(self) -> None:
+    def _run(self, stopping: threading.Event, before: threading.Thread | None) -> None:
         import av
 
+        if before is not None:  # it may not have let go of the camera yet
+            before.join(_PATIENCE_S)
         try:
-            with av.open(self.device, format=self._format, timeout=2.0) as container:
+            with av.open(self.device, format=self._format, timeout=_PATIENCE_S) as container:
                 for frame in container.decode(video=0):
-                    if self._stopping.is_set():
+                    if stopping.is_set():
                         return
                     self._picture = _cover(frame, self._size)
-            self.problem = f"the camera {self.device} gives no more pictures"
+            problem = f"the camera {self.device} gives no more pictures; showing black"
         except (av.FFmpegError, OSError, IndexError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            self.problem = f"the camera {self.device} cannot be read ({reason}); showing black"
-        self._picture = None
-        _log.error("%s", self.problem)
+            problem = f"the camera {self.device} cannot be read ({reason}); showing black"
+        if not stopping.is_set():
+            self.problem, self._picture = problem, None
+            _log.error("%s", problem)
 
 
 def _cover(frame: VideoFrame, size: tuple[int, int]) -> Bytes:
