@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from importlib import resources
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ from vasa_cam.avatar.file import Avatar
 from vasa_cam.errors import InputError
 from vasa_cam.motion.controls import DEFAULT_CONTROLS, Controls, steer_track
 from vasa_cam.motion.csv import read_motion_csv
+from vasa_cam.motion.lips import DEFAULT_STYLE, LipStyle
 from vasa_cam.motion.space import Motion
 from vasa_cam.output.file import VideoFile, VideoFileConfig
 from vasa_cam.render.framing import check_background
@@ -40,7 +42,8 @@ class RenderJob:
 
     out: the video file. voice: sound file, or None to be silent. track: Live Link Face CSV that
     drives instead of the voice. fps: frames a second, exact. seed: of head, gaze and blinks.
-    controls: gaze, distance, emotion, gains.
+    controls: gaze, distance, emotion, gains. style: track of a person whose lips' character the
+    voice's lips take.
     track_rate_hz: rows a second of the track, None reads its timecodes. track_degrees: its head
     angles are degrees. threads: CPU threads, None keeps the setting. render: size and background.
     """
@@ -51,6 +54,7 @@ class RenderJob:
     fps: Fraction = Fraction(40)
     seed: int = 0
     controls: Controls = DEFAULT_CONTROLS
+    style: Path | None = None
     track_rate_hz: float | None = None
     track_degrees: bool = False
     threads: int | None = None
@@ -115,8 +119,23 @@ def make_motion(job: RenderJob) -> Floats:
     from vasa_cam.motion.voice import VoiceConfig, VoiceMotion
 
     speech = read_speech(job.voice)
-    spoken = VoiceMotion(VoiceConfig(job.seed, job.controls)).motion(speech)
+    style = DEFAULT_STYLE if job.style is None else read_style(job.style)
+    spoken = VoiceMotion(VoiceConfig(job.seed, job.controls, style)).motion(speech)
     return _of_length(spoken.resampled(fps), math.ceil(len(speech) / SPEECH_RATE_HZ * job.fps))
+
+
+def read_style(track: Path) -> LipStyle:
+    """The lip style of a tracked person (Live Link Face CSV), against the model's own lips.
+
+    Raises InputError when the track cannot be read or shows too little talk.
+    """
+    from vasa_cam.motion.style import style_from_track
+    from vasa_cam.motion.voice import VoiceMotion
+
+    filmed = read_motion_csv(track)
+    place = resources.files("vasa_cam") / "assets" / "demo_speech.flac"
+    with resources.as_file(place) as path:
+        return style_from_track(filmed, VoiceMotion().motion(read_speech(path)))
 
 
 def render_video(

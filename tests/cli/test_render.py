@@ -155,6 +155,20 @@ def test_controls_act_on_recorded_motion(tmp_path: Path, avatar: Path, voice: Pa
         make_motion(replace(job, controls=Controls(blinks=2.0)))
 
 
+def test_a_persons_style_changes_the_lips(tmp_path: Path, voice: Path) -> None:
+    speech = Path(str(resources.files("vasa_cam") / "assets" / "demo_speech.flac"))
+    job = RenderJob(tmp_path / "x.mp4", voice=speech, fps=Fraction(25))
+    track = tmp_path / "me.csv"
+    wide = replace(job, controls=Controls(lips=1.5))
+    write_motion_csv(track, Motion(make_motion(wide), 25.0))
+    plain, styled = (make_motion(one) for one in (job, replace(job, style=track)))
+    jaw = INDEX["jawOpen"]
+    assert 1.1 < styled[:, jaw].mean() / plain[:, jaw].mean() < 1.6
+    with pytest.raises(InputError, match="two or three sentences"):
+        write_motion_csv(track, Motion(neutral(100), 25.0))
+        make_motion(replace(job, style=track))
+
+
 def test_transparent_video_has_alpha(tmp_path: Path, avatar: Path, ffmpeg: Tool) -> None:
     write_motion_csv(tmp_path / "track.csv", Motion(neutral(3), 25.0))
     out = tmp_path / "cut.webm"
@@ -194,6 +208,7 @@ def test_bad_requests_are_refused_and_leave_nothing(
         ({"emotion": "happy=2"}, "0 to 1"),
         ({"emotion": "happy=very"}, "happy=0.5"),
         ({"head": 4.0}, "head must be"),
+        ({"style": tmp_path / "none.csv"}, "none.csv does not exist"),
         ({"out": voice}, "the input itself"),
         ({"portrait": tmp_path / "none.vasa"}, "none.vasa"),
         ({"motion": voice}, "voice.wav"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +24,9 @@ EmotionOption = Annotated[
 LipsOption = Annotated[float, typer.Option("--lips", help="Gain of the mouth's movement, 0 to 3.")]
 FaceOption = Annotated[float, typer.Option("--face", help="Gain of brows and cheeks, 0 to 3.")]
 HeadOption = Annotated[float, typer.Option("--head", help="Gain of the head's movement, 0 to 3.")]
+StyleOption = Annotated[
+    Path | None, typer.Option("--style", help="Lips like those in this track of you talking.")
+]
 BlinksOption = Annotated[float, typer.Option("--blinks", help="Gain of the blink rate, 0 to 3.")]
 
 

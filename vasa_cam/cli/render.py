@@ -17,6 +17,7 @@ from vasa_cam.cli.control_options import (
     GazeOption,
     HeadOption,
     LipsOption,
+    StyleOption,
     controls_of,
 )
 from vasa_cam.errors import InputError
@@ -50,6 +51,7 @@ def render(
     face: FaceOption = 1.0,
     head: HeadOption = 1.0,
     blinks: BlinksOption = 1.0,
+    style: StyleOption = None,
     motion: Annotated[
         Path | None, typer.Option(help="Drive from this Live Link Face CSV instead of the voice.")
     ] = None,
@@ -74,6 +76,7 @@ def render(
         fps=parse_fps(fps),
         seed=seed,
         controls=controls_of(gaze, distance, emotion, (lips, face, head, blinks)),
+        style=style,
         track_rate_hz=motion_fps,
         track_degrees=degrees,
         threads=threads,

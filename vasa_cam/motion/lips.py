@@ -74,7 +74,7 @@ class LipStyle:
 
     range: gain of everything that opens the mouth. rounding: gain of pucker and funnel. smile:
     added to mouthSmile, 0..1. seal, tuck: how strongly the /m b p/ and /f v/ probabilities act,
-    0..1.
+    0..1. rest: how far the lips stay apart unless something seals them, inter-ocular distances.
     """
 
     range: float = 1.0
@@ -82,9 +82,13 @@ class LipStyle:
     smile: float = 0.04
     seal: float = 1.0
     tuck: float = 1.0
+    rest: float = 0.0
 
 
 DEFAULT_STYLE: Final = LipStyle()
+
+SEALING: Final = (0.25, 0.62)
+"""Probabilities of sealed lips at which they begin to close, and are closed."""
 
 _OPENERS: Final = ("jawOpen", "mouthClose", "mouthLowerDown", "mouthUpperUp", "mouthStretch")
 _ROUNDERS: Final = ("mouthPucker", "mouthFunnel")
@@ -119,7 +123,7 @@ def shape_lips(
     shaped[:, CONTROL["mouthSmile"]] += style.smile
     tuck = style.tuck * smoothstep(0.3, 0.8, probabilities[:, 1])
     shaped = _tuck_lip(shaped, tuck, opening)
-    seal = style.seal * smoothstep(0.25, 0.62, probabilities[:, 0])
+    seal = style.seal * smoothstep(*SEALING, probabilities[:, 0])
     shaped = close_lips(shaped, seal, opening)
     shaped[:, CONTROL["mouthPress"]] += 0.15 * seal
     shaped[:, CONTROL["mouthRollLower"]] += 0.12 * seal

@@ -22,6 +22,7 @@ from vasa_cam.motion.lips import (
     DEFAULT_STYLE,
     LOOKAHEAD_S,
     SAMPLES_A_FRAME,
+    SEALING,
     LipFrames,
     LipNetwork,
     LipStream,
@@ -39,6 +40,8 @@ from vasa_cam.motion.space import (
     Motion,
     neutral,
 )
+from vasa_cam.motion.style import part_lips
+from vasa_cam.numeric import smoothstep
 
 Floats = npt.NDArray[np.float32]
 
@@ -136,10 +139,12 @@ class VoiceStream:
     def _frames(self, heard: LipFrames) -> Floats:
         style = self._config.style
         shaped = shape_lips(heard.controls, heard.probabilities, self._network.opening, style)
-        controls = self._glide.advance(len(shaped))
-        return compose(
-            controls_to_coefficients(shaped), self._idle_frames(heard, controls), controls
-        )
+        lips = controls_to_coefficients(shaped)
+        if style.rest > 0.0:
+            sealed = heard.probabilities[:, :2].max(axis=1)
+            part_lips(lips, style.rest, smoothstep(*SEALING, sealed))
+        controls = self._glide.advance(len(lips))
+        return compose(lips, self._idle_frames(heard, controls), controls)
 
     def _idle_frames(self, heard: LipFrames, controls: ControlFrames) -> IdleFrames:
         """Idle frames, pushed in runs of constant gains."""
