@@ -35,6 +35,7 @@ _TYPES: Final = {
 }
 _BOUNDARY: Final = "vasa-cam-frame"
 _ABUSE: Final = 200
+_GOODBYE_S: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Routes:
         self._controllers = 0
         self._speaker = False
         self._sockets: set[web.WebSocketResponse] = set()
+        self._goodbyes: asyncio.Future[list[object]] | None = None
         # The hooks may wait for locks of their owner; the loop must not.
         self._workers = ThreadPoolExecutor(2, "preview-call")
 
@@ -173,7 +175,7 @@ class Routes:
                     if message.type != WSMsgType.TEXT:
                         continue
                     reply = await self._answer(message.data)
-                    refused = refused + 1 if reply.get("busy") else 0
+                    refused = refused + 1 if reply.get("busy") else max(0, refused - 1)
                     if refused > _ABUSE:
                         await socket.close(code=1008, message=b"too many commands")
                         break
@@ -251,7 +253,7 @@ class Routes:
         self, request: web.Request, limit_bytes: int
     ) -> AsyncIterator[web.WebSocketResponse]:
         socket = web.WebSocketResponse(
-            max_msg_size=limit_bytes, heartbeat=20.0, compress=False, timeout=1.0
+            max_msg_size=limit_bytes + 1, heartbeat=20.0, compress=False, timeout=1.0
         )
         if not socket.can_prepare(request).ok:
             raise web.HTTPUpgradeRequired(reason="this address speaks WebSocket")
@@ -261,12 +263,16 @@ class Routes:
             yield socket
         finally:
             self._sockets.discard(socket)
+            # A handler that returned at once would cut the connection before the goodbye is sent.
+            if self._goodbyes is not None:
+                await asyncio.wait([self._goodbyes], timeout=_GOODBYE_S)
 
     async def _end(self, app: web.Application) -> None:
         goodbyes = [
             socket.close(code=1001, message=b"vasa-cam has ended") for socket in self._sockets
         ]
-        await asyncio.wait_for(asyncio.gather(*goodbyes, return_exceptions=True), 1.0)
+        self._goodbyes = asyncio.gather(*goodbyes, return_exceptions=True)
+        await asyncio.wait([self._goodbyes], timeout=_GOODBYE_S)
         self._workers.shutdown(wait=False, cancel_futures=True)
 
 

@@ -3,6 +3,7 @@
 import { socketAddress } from "./frames.js";
 
 const LONGEST_WAIT_MS = 4000;
+const BUSY_WAIT_MS = 50;
 
 export class Commands {
   /** onError(sentence): a command was refused. onState("open" | "waiting"). */
@@ -21,7 +22,7 @@ export class Commands {
     return new Promise((resolve) => {
       this.waiting.get(key)?.resolve(null);
       this.waiting.delete(key);
-      this.waiting.set(key, { command, resolve });
+      this.waiting.set(key, { key, command, resolve });
       this.#next();
     });
   }
@@ -35,9 +36,13 @@ export class Commands {
     };
     this.socket.onmessage = ({ data }) => {
       const reply = JSON.parse(data);
+      if (reply.busy) {
+        setTimeout(() => this.#again(), BUSY_WAIT_MS);
+        return;
+      }
       const done = this.current;
       this.current = null;
-      if (!reply.ok && !reply.busy) this.onError(reply.error);
+      if (!reply.ok) this.onError(reply.error);
       done?.resolve(reply);
       this.#next();
     };
@@ -48,6 +53,15 @@ export class Commands {
       setTimeout(() => this.#connect(), this.waitMs);
       this.waitMs = Math.min(LONGEST_WAIT_MS, this.waitMs * 2);
     };
+  }
+
+  /** The last command came too soon; unless there is a newer one of its kind, it is sent anew. */
+  #again() {
+    const late = this.current;
+    this.current = null;
+    if (late !== null && !this.waiting.has(late.key)) this.waiting.set(late.key, late);
+    else late?.resolve(null);
+    this.#next();
   }
 
   #next() {
