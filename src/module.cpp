@@ -8,4 +8,5 @@ PYBIND11_MODULE(_core, module) {
   vasa_cam::register_warp_mesh(module);
   vasa_cam::register_compose(module);
   vasa_cam::register_pixel(module);
+  vasa_cam::register_sampler(module);
 }

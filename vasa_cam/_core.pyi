@@ -9,6 +9,11 @@ class ExpressionMesh:
         self, arrays: Sequence[Array], light: Sequence[float], device: str, device_id: int
     ) -> None: ...
 
+class SamplerModel:
+    def __init__(
+        self, tensors: Sequence[Array], heads: int, device: str, device_id: int
+    ) -> None: ...
+
 class WarpMesh:
     def __init__(
         self,
@@ -33,6 +38,9 @@ def expression(
     stream: int,
 ) -> None: ...
 def pixel(source: Array, target: Array, format: str, matrix: str, stream: int) -> None: ...
+def sample_window(
+    model: SamplerModel, arrays: Sequence[Array], out: Array, stream: int
+) -> None: ...
 def warp_mesh(
     mesh: WarpMesh,
     vertices: Array,

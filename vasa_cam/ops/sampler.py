@@ -14,6 +14,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from vasa_cam import _core
 from vasa_cam.ops import _check
 
 Floats = npt.NDArray[np.float32]
@@ -43,7 +44,8 @@ class SamplerModel:
         self.layers = sum(name.endswith(".qkv.weight") for name in tensors)
         self.width, self.channels = _matrix(tensors, "noisy.weight")
         self.hidden = _matrix(tensors, "blocks.0.up.weight")[0]
-        _check_tensors(self)
+        arrays = [self.tensors[name] for name in _check_tensors(self)]
+        self.native = _core.SamplerModel(arrays, heads, *device)
 
 
 def sample_window(
@@ -80,11 +82,9 @@ def sample_window(
             f"{_OP}: needs at least one guidance pass and one step, got {passes} and {steps}"
         )
     out = _check.check_output(out, _OP, "out", "float32", (frames, channels), noise)
-    from vasa_cam.ops import reference_sampler
-
-    return reference_sampler.sample_window(
-        model, condition, time, coefficients, guidance, position, noise, out
-    )
+    arrays = (condition, time, coefficients, guidance, position, noise)
+    _core.sample_window(model.native, arrays, out, _check.current_stream(out))
+    return out
 
 
 def tensor_shapes(layers: int, width: int, hidden: int, channels: int) -> dict[str, list[int]]:
@@ -117,7 +117,8 @@ def _matrix(tensors: Mapping[str, Floats], name: str) -> tuple[int, int]:
     return rows, columns
 
 
-def _check_tensors(model: SamplerModel) -> None:
+def _check_tensors(model: SamplerModel) -> list[str]:
+    """Names in the order that the native model takes; TypeError or ValueError."""
     op, width = "SamplerModel", model.width
     shapes = tensor_shapes(model.layers, width, model.hidden, model.channels)
     if missing := [name for name in shapes if name not in model.tensors]:
@@ -133,3 +134,4 @@ def _check_tensors(model: SamplerModel) -> None:
         raise ValueError(f"{op}: width, hidden size and channels must be at least 1")
     if model.heads < 1 or width % model.heads:
         raise ValueError(f"{op}: heads must divide the width {width}, got {model.heads}")
+    return list(shapes)
