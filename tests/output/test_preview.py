@@ -32,7 +32,7 @@ from vasa_cam.output.preview_frames import (
 )
 from vasa_cam.output.preview_guard import Bucket
 from vasa_cam.output.preview_routes import AUDIO_MESSAGE_BYTES, COMMAND_BYTES, VIEWERS
-from vasa_cam.output.sink import Sink
+from vasa_cam.output.sink import LayeredSink, Sink
 
 WAIT_S = 30.0
 
@@ -148,7 +148,7 @@ def parsed(message: bytes) -> tuple[tuple[Any, ...], np.ndarray, bytes]:
 
 
 def test_it_is_a_sink(server: PreviewServer) -> None:
-    assert isinstance(server, Sink) and server.wants_alpha
+    assert isinstance(server, Sink) and isinstance(server, LayeredSink) and server.wants_alpha
     assert server.url.startswith(f"http://127.0.0.1:{server.port}/?token=")
 
 
@@ -285,7 +285,7 @@ def test_the_browser_source_gets_transparency_and_the_page_does_not(server: Prev
 
     def feed() -> None:
         while not stop.wait(0.01):
-            server.send_both(shown, picture(3, 4), FrameTimes(0, 0, 1))
+            server.send_both(shown, picture(3, 4), 0, 0, 1)
 
     feeder = threading.Thread(target=feed)
     feeder.start()

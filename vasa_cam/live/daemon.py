@@ -307,7 +307,19 @@ class LiveDaemon:
             "avatar": self._keeper.avatar_name,
             "background": self._keeper.background,
             "mirror": self._mirror,
+            "controls": _told(self._controls),
         }
+
+
+def _told(controls: Controls) -> dict[str, Any]:
+    """Controls as JSON has them, for pages whose sliders show where things stand."""
+    gains = {name: getattr(controls, name) for name in ("lips", "face", "head", "blinks")}
+    return {
+        "gaze_deg": list(controls.gaze_deg),
+        "distance": controls.distance,
+        "emotion": dict(controls.emotion),
+        **gains,
+    }
 
 
 def _built_in_motion(seed: int) -> Callable[[Controls], MotionStream]:

@@ -12,7 +12,7 @@ from vasa_cam.live.mailbox import Mailbox
 from vasa_cam.live.metrics import Metrics, Window
 from vasa_cam.live.pictures import LentFrame, PicturePool
 from vasa_cam.live.stage_thread import StageThread
-from vasa_cam.output.sink import Sink, SinkError
+from vasa_cam.output.sink import Bytes, LayeredSink, Sink, SinkError
 
 State = Literal["opening", "open", "failed", "closed"]
 
@@ -51,6 +51,7 @@ class SinkWorker(StageThread):
         self._pool = pool
         self._metrics = metrics
         self._clock = clock
+        self._layered = sink if isinstance(sink, LayeredSink) else None
         self._box: Mailbox[LentFrame] = Mailbox()
         self._busy_since_ns: int | None = None
 
@@ -133,11 +134,13 @@ class SinkWorker(StageThread):
 
     def _send(self, lent: LentFrame) -> None:
         frame = lent.frame
-        pixels = frame.rgba if self.sink.wants_alpha and frame.rgba is not None else frame.rgb
-        pixels = pixels.view()
-        pixels.flags.writeable = False
+        rgb, rgba = _read_only(frame.rgb), None if frame.rgba is None else _read_only(frame.rgba)
+        times = (frame.capture_ns, frame.shown_ns, frame.sequence)
         self._busy_since_ns = self._clock.now_ns()
-        self.sink.send(pixels, frame.capture_ns, frame.shown_ns, frame.sequence)
+        if self._layered is not None:
+            self._layered.send_both(rgb, rgba, *times)
+        else:
+            self.sink.send(rgba if self.sink.wants_alpha and rgba is not None else rgb, *times)
         now_ns = self._clock.now_ns()
         self.figures.sent += 1
         if self.problem:  # it takes frames: only now is it known to work
@@ -168,3 +171,9 @@ class SinkWorker(StageThread):
             self.sink.close()
         except Exception as error:
             _log.warning("%s could not be closed: %s", self.sink.name, error)
+
+
+def _read_only(pixels: Bytes) -> Bytes:
+    view: Bytes = pixels.view()
+    view.flags.writeable = False
+    return view

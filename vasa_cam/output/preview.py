@@ -132,15 +132,17 @@ class PreviewServer:
     def send(self, frame: Bytes, capture_ns: int, shown_ns: int, sequence: int) -> None:
         """Show a frame to those who watch."""
         rgba = frame if frame.shape[2] == 4 else None
-        self.send_both(frame, rgba, FrameTimes(capture_ns, shown_ns, sequence))
+        self.send_both(frame, rgba, capture_ns, shown_ns, sequence)
 
-    def send_both(self, rgb: Bytes, rgba: Bytes | None, times: FrameTimes) -> None:
-        """Show a frame that exists before its background, uint8 [H, W, 3], and without, [H, W, 4]:
-        the page gets the first and the browser source the second."""
+    def send_both(
+        self, rgb: Bytes, rgba: Bytes | None, capture_ns: int, shown_ns: int, sequence: int
+    ) -> None:
+        """The page gets the picture before its background, the browser source the other."""
         loop = self._loop
         if loop is None:
             return
         pictures: dict[Kind, Bytes] = {"opaque": rgb, "alpha": rgb if rgba is None else rgba}
+        times = FrameTimes(capture_ns, shown_ns, sequence)
         for kind in self._board.wanted():
             encoded = self._encoder.encode(pictures[kind], times, self._mirrored)
             with contextlib.suppress(RuntimeError):  # closed meanwhile

@@ -33,6 +33,8 @@ _TYPES: Final = {
     "js": "text/javascript",
     "svg": "image/svg+xml",
 }
+_FREE: Final = frozenset({"/", "/obs", "/health", "/favicon.ico"})
+"""Answered without the token, as is /page/: nothing in them is anybody's secret."""
 _BOUNDARY: Final = "vasa-cam-frame"
 _ABUSE: Final = 200
 _GOODBYE_S: Final = 1.0
@@ -76,6 +78,7 @@ class Routes:
         for name in self._pages:
             if not name.endswith(".html"):
                 get(f"/page/{name}", self._page(name))
+        get("/favicon.ico", self._page("icon.svg"))
         get("/health", self._health)
         get("/metrics", self._metrics)
         get("/frames", self._frames)
@@ -91,7 +94,7 @@ class Routes:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         path = request.path
-        free = path in ("/", "/obs", "/health") or path.startswith("/page/")
+        free = path in _FREE or path.startswith("/page/")
         refusal = self._guard.refuse(request, needs_token=not free)
         if refusal is None:
             try:

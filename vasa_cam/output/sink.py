@@ -67,6 +67,16 @@ class VoiceSink(Sink, Protocol):
 
 
 @runtime_checkable
+class LayeredSink(Sink, Protocol):
+    """A sink that wants the picture both before its background and without one."""
+
+    def send_both(
+        self, rgb: Bytes, rgba: Bytes | None, capture_ns: int, shown_ns: int, sequence: int
+    ) -> None:
+        """As `send`; rgb: uint8 [H, W, 3], rgba: [H, W, 4] or None where only rgb was drawn."""
+
+
+@runtime_checkable
 class BackgroundSink(Sink, Protocol):
     """A sink without transparency that lays frames with alpha over a picture of the owner's."""
 
