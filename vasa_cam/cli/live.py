@@ -114,12 +114,11 @@ def _run(
         with console.status("Opening the avatar"):
             avatar = _open(portrait, models)
         with live_session(config, avatar) as session:
-            _introduce(console, session)
             daemon = session.daemon
             reads_keys = tui and console.is_terminal and sys.stdin.isatty()
             view = keys_and_view(console, session) if reads_keys else plain_log(console, session)
             with stop_on_signals(daemon), view:
-                daemon.run(seconds)
+                daemon.run(seconds, on_start=lambda: _introduce(console, session))
 
 
 def _open(portrait: Path | None, models: Path | None) -> Avatar:

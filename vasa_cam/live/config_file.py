@@ -27,7 +27,6 @@ _KINDS: Final[Mapping[str, tuple[type, str]]] = {
     "int": (int, "a whole number"),
     "float": (float, "a number"),
     "str": (str, "a text in quotes"),
-    "PanicMode": (str, "a text in quotes"),
     "str | None": (str, "a text in quotes"),
     "tuple[int, ...]": (list, "a list of whole numbers"),
 }

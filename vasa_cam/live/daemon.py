@@ -128,9 +128,14 @@ class LiveDaemon:
         """False once a stop was asked for."""
         return not self._stopping
 
-    def run(self, duration_s: float | None = None) -> None:
-        """Run until `stop`, or for so many seconds. Raises InputError when the source or the
-        metrics file cannot be opened; nothing is left running then. A daemon runs once."""
+    def run(
+        self, duration_s: float | None = None, on_start: Callable[[], None] | None = None
+    ) -> None:
+        """Run until `stop`, or for so many seconds; on_start is called once all has begun.
+
+        Raises InputError when the source or the metrics file cannot be opened; nothing is left
+        running then. A daemon runs once.
+        """
         config = self.config
         file = None if config.metrics_file is None else MetricsFile(config.metrics_file)
         try:
@@ -138,6 +143,8 @@ class LiveDaemon:
                 self._supervisor.start()
                 try:
                     self._start()
+                    if on_start is not None:
+                        on_start()
                     self._watch(duration_s, file)
                 finally:
                     self._shut_down()
