@@ -11,7 +11,7 @@ import pytest
 
 from vasa_cam.audio import read_speech
 from vasa_cam.errors import InputError
-from vasa_cam.motion.controls import lip_opening
+from vasa_cam.motion.controls import hold_opening, lip_opening
 from vasa_cam.motion.lips import DEFAULT_STYLE, LipStyle
 from vasa_cam.motion.space import COEFFICIENTS, INDEX, Motion, neutral
 from vasa_cam.motion.style import ROUNDINGS, part_lips, style_from_track
@@ -19,8 +19,10 @@ from vasa_cam.motion.voice import VoiceConfig, VoiceMotion
 from vasa_cam.training.evaluation_data import load_evaluation
 from vasa_cam.training.figures_lips import gap
 
-# What rendering, filming and tracking does to lips, undone for tracks that were not filmed.
-TRACKED_GAP = 1.15
+# What rendering at 512x512 and tracking made of the lips' opening, measured: percentiles of the
+# same sentence before and after.
+BEFORE = (0.0, 0.01, 0.031, 0.057, 0.088, 0.152, 0.192, 0.384)
+AFTER = (0.0, 0.006, 0.013, 0.04, 0.089, 0.176, 0.215, 0.43)
 
 
 def _spoken(style: LipStyle = DEFAULT_STYLE) -> Motion:
@@ -30,15 +32,15 @@ def _spoken(style: LipStyle = DEFAULT_STYLE) -> Motion:
 
 def _tracked(motion: Motion) -> Motion:
     frames = motion.frames.copy()
-    for name in ("jawOpen", "mouthClose"):
-        frames[:, INDEX[name]] *= TRACKED_GAP
+    wanted = np.interp(gap(frames), BEFORE, AFTER).astype(np.float32)
+    hold_opening(frames[:, :COEFFICIENTS], wanted)
     return Motion(frames, motion.rate_hz)
 
 
 def test_the_models_own_lips_are_its_own_style() -> None:
     found = style_from_track(_tracked(_spoken()), _spoken())
     assert found.range == pytest.approx(DEFAULT_STYLE.range, rel=0.08)
-    assert found.rest < 0.02
+    assert found.rest == 0.0
     assert found.smile == DEFAULT_STYLE.smile
 
 

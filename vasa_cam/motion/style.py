@@ -31,6 +31,9 @@ LARGEST_REST_IOD: Final = 0.06
 # What comes back of lips that are rendered, filmed and tracked: docs/tracking.md, round trip.
 _TRACKED_GAP: Final = 1.15
 _TRACKED_WIDTH: Final = 0.81
+# The tracker takes a person's smallest openings for closed lips (motion/fit.py: clip_rest).
+_TRACKED_LOSS_IOD: Final = 0.02
+_PLAINLY_IOD: Final = 0.01
 _WINDOW_S: Final = 0.6
 _MOVING_SHARE: Final = 0.12
 _NEAREST: Final = 25.0
@@ -67,7 +70,7 @@ def style_from_track(track: Motion, spoken: Motion, base: LipStyle = DEFAULT_STY
         base,
         range=float(np.clip(base.range * wide, *RANGES)),
         rounding=float(np.clip(base.rounding * round_, *ROUNDINGS)),
-        rest=_rest(coefficients, ours),
+        rest=_rest(coefficients, ours, wide),
     )
 
 
@@ -99,10 +102,14 @@ def _figures(coefficients: Floats, talking: npt.NDArray[np.bool_]) -> tuple[floa
     return float(np.percentile(moving @ lip_opening(), 90.0)), max(narrowing, 1e-4)
 
 
-def _rest(coefficients: Floats, ours: Floats) -> float:
-    """How far these lips mostly stay apart when they are nearest, if farther than the model's."""
+def _rest(coefficients: Floats, ours: Floats, wide: float) -> float:
+    """How far these lips mostly stay apart when they are nearest, if plainly farther than ours.
+
+    wide: how much farther than ours they open, which parts them, too.
+    """
     nearest, model_nearest = (
         float(np.percentile(side @ lip_opening(), _NEAREST)) for side in (coefficients, ours)
     )
-    nearest /= _TRACKED_GAP
-    return min(nearest, LARGEST_REST_IOD) if nearest > max(model_nearest, 0.0) else 0.0
+    nearest += _TRACKED_LOSS_IOD
+    parted = nearest > wide * model_nearest + _PLAINLY_IOD
+    return min(nearest, LARGEST_REST_IOD) if parted else 0.0
