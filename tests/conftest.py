@@ -18,6 +18,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+from pulse import PrivatePulse, running_pulse
 
 # The same examples in every run, and no limit on wall time: a busy machine fails no test.
 hypothesis.settings.register_profile("repository", deadline=None, derandomize=True)
@@ -73,6 +74,13 @@ def ffmpeg() -> Callable[..., bytes]:
 def ffprobe() -> Callable[..., bytes]:
     """Runs ffprobe, which says what a file really holds."""
     return _judge("ffprobe")
+
+
+@pytest.fixture
+def pulse(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivatePulse]:
+    """A private PulseAudio, for this process and PortAudio in it; skips where it is missing."""
+    with running_pulse(monkeypatch) as server:
+        yield server
 
 
 @pytest.fixture

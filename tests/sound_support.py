@@ -92,6 +92,12 @@ class Voice:
             else:
                 self._play(out_s)
 
+    def forget(self) -> None:
+        """Let go of what was heard so far."""
+        self._parts.clear()
+        self._starts.clear()
+        self.errors_s.clear()
+
     def stall_output(self, seconds: float) -> None:
         """The output takes nothing for a while, then goes on at its rate."""
         self._out_shift_s += seconds

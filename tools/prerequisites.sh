@@ -15,6 +15,8 @@ need() { # need PACKAGE COMMAND...: PACKAGE is missing unless COMMAND succeeds
 
 has_library() { PATH="$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q "$1"; }
 
+has_alsa_pulse() { ls /usr/lib*/alsa-lib/libasound_module_pcm_pulse.so /usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so 2>/dev/null | grep -q .; }
+
 has_python_header() {
   "$python" -c 'import os, sysconfig
 raise SystemExit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'
@@ -36,6 +38,10 @@ need libportaudio2 has_library libportaudio.so.2
 if [ "$purpose" = test ]; then
   need git command -v git
   need ffmpeg command -v ffprobe
+  # A private sound server, and ALSA's plug-in through which PortAudio reaches it.
+  need pulseaudio command -v pulseaudio
+  need pulseaudio-utils command -v pactl
+  need libasound2-plugins has_alsa_pulse
   need libgtest-dev test -e /usr/include/gtest/gtest.h
 fi
 

@@ -76,6 +76,8 @@ class MicrophoneSource:
 
         Raises SourceLostError when the device is gone; call `start` again, later.
         """
+        if self._stream is None:
+            raise SourceLostError(f"{self.name} is not open")
         deadline_ns = time.monotonic_ns() + round(timeout_s * NS_A_SECOND)
         while self._ring.available < self._block_samples:
             self._check_presence()
@@ -158,11 +160,10 @@ class MicrophoneSource:
             )
 
     def _check_presence(self) -> None:
-        silent_s = (time.monotonic_ns() - self._arrived_ns) / NS_A_SECOND
         stream, presence = self._stream, self._presence
-        if stream is None or presence is None:
-            raise SourceLostError(f"{self.name} is not open")
-        if silent_s < LOST_AFTER_S and stream.active and presence.check():
+        silent_s = (time.monotonic_ns() - self._arrived_ns) / NS_A_SECOND
+        present = presence is None or presence.check()
+        if stream is not None and stream.active and silent_s < LOST_AFTER_S and present:
             return
         self.stop()
         raise SourceLostError(f"{self.name} is gone: no sound arrives from it any more")
