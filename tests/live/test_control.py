@@ -45,7 +45,8 @@ def daemon() -> Daemon:
 
 @pytest.fixture
 def server(daemon: Daemon, tmp_path: Path) -> Iterator[ControlServer]:
-    with ControlServer(daemon.handle, folder=tmp_path) as running:
+    about = {"preview": "http://127.0.0.1/"}
+    with ControlServer(daemon.handle, folder=tmp_path, about=about) as running:
         yield running
 
 
@@ -88,7 +89,8 @@ def test_port_and_token_are_for_this_user_only_and_go_with_the_daemon(
 ) -> None:
     path = tmp_path / "control.json"
     assert path.stat().st_mode & 0o777 == 0o600
-    assert json.loads(path.read_text()) == {"port": server.port, "token": server.token}
+    told = {"port": server.port, "token": server.token, "preview": "http://127.0.0.1/"}
+    assert json.loads(path.read_text()) == told
     server.stop()
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match="vasa-cam live is not running"), ControlClient(tmp_path):

@@ -27,6 +27,7 @@ from vasa_cam.cli.enrol import enrol
 from vasa_cam.cli.evaluate import evaluate
 from vasa_cam.cli.info import info
 from vasa_cam.cli.install_service import install_service
+from vasa_cam.cli.latency import latency
 from vasa_cam.cli.live import live
 from vasa_cam.cli.poses import poses
 from vasa_cam.cli.render import render
@@ -73,7 +74,7 @@ def _options(
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(demo, enrol, evaluate, info, poses, render, track),
-    *(live, config, devices, doctor, install_service),
+    *(live, latency, config, devices, doctor, install_service),
 )
 for _command in _COMMANDS:
     app.command()(_command)

@@ -39,16 +39,21 @@ class ControlServer:
 
     handler: called in that thread with every checked command, see `CommandDesk`. commands_per_s:
     how often at most. folder: where the endpoint file is written, readable by this user only; None
-    writes none.
+    writes none. about: what else is written there, such as the preview's address.
     """
 
     def __init__(
-        self, handler: Handler, commands_per_s: float = 100.0, folder: Path | None = None
+        self,
+        handler: Handler,
+        commands_per_s: float = 100.0,
+        folder: Path | None = None,
+        about: Mapping[str, str | None] | None = None,
     ) -> None:
         self.token: Final = secrets.token_urlsafe(24)
         self.port = 0
         self.clients = 0
         self._desk = CommandDesk(handler, commands_per_s)
+        self._about = dict(about or {})
         self._endpoint = folder / ENDPOINT_FILE if folder is not None else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
@@ -71,7 +76,8 @@ class ControlServer:
         if self._failed is not None:
             raise self._failed
         if self._endpoint is not None:
-            write_private(self._endpoint, json.dumps({"port": self.port, "token": self.token}))
+            endpoint = {"port": self.port, "token": self.token, **self._about}
+            write_private(self._endpoint, json.dumps(endpoint))
 
     def stop(self) -> None:
         """Close everything and remove the endpoint file; harmless when called again."""

@@ -20,9 +20,12 @@ _NOT_RUNNING: Final = "vasa-cam live is not running; start it with: vasa-cam liv
 class ControlClient:
     """One connection to the daemon of this user; a context manager.
 
-    folder: where the endpoint file is, by default the user's runtime folder. Raises InputError when
-    no daemon runs.
+    folder: where the endpoint file is, by default the user's runtime folder. about: what that file
+    tells: "webcam", the device, "preview", the page's address with its token, "microphone", the
+    virtual one; null where there is none. Raises InputError when no daemon runs.
     """
+
+    about: dict[str, Any]
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
@@ -30,7 +33,7 @@ class ControlClient:
     def __enter__(self) -> ControlClient:
         path = (self._folder or runtime_folder()) / ENDPOINT_FILE
         try:
-            endpoint = json.loads(path.read_text(encoding="utf-8"))
+            self.about = endpoint = json.loads(path.read_text(encoding="utf-8"))
             address = ("127.0.0.1", int(endpoint["port"]))
             self._socket = socket.create_connection(address, timeout=_TIMEOUT_S)
         except FileNotFoundError:

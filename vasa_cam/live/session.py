@@ -23,7 +23,7 @@ from vasa_cam.live.daemon import LiveDaemon
 from vasa_cam.live.delay import DelayConfig
 from vasa_cam.live.pipeline_config import PipelineConfig
 from vasa_cam.live.runtime_dir import runtime_folder
-from vasa_cam.live.virtual_mic import VirtualMic
+from vasa_cam.live.virtual_mic import SOURCE_NAME, VirtualMic
 from vasa_cam.live.voice_out import VoiceOut
 from vasa_cam.motion.controls import Controls
 from vasa_cam.output.recording import RecordingConfig, RecordingSink
@@ -73,15 +73,12 @@ def live_session(config: LiveConfig, avatar: Avatar) -> Iterator[Session]:
         )
         if playback is not None:
             daemon.metrics.info["voice"] = voice.status
-        control = None
-        if config.control.enabled:
-            control = stack.enter_context(
-                ControlServer(daemon.handle, config.control.commands_per_s, runtime_folder())
-            )
-            daemon.metrics.info["control"] = control.counts
         if preview is not None:
             preview.open()  # now, so that its address can be told
             stack.callback(preview.close)
+        control = _control(config, daemon, webcam, preview)
+        if control is not None:
+            stack.enter_context(control)
         yield Session(daemon, webcam, preview, control, tuple(notices))
 
 
@@ -184,6 +181,24 @@ def _recording(config: LiveConfig) -> RecordingSink | None:
     )
     recording.open()
     return recording
+
+
+def _control(
+    config: LiveConfig,
+    daemon: LiveDaemon,
+    webcam: WebcamSink | None,
+    preview: PreviewServer | None,
+) -> ControlServer | None:
+    if not config.control.enabled:
+        return None
+    about = {
+        "webcam": None if webcam is None else webcam.device,
+        "preview": None if preview is None else preview.url,
+        "microphone": SOURCE_NAME if config.voice.virtual_mic else None,
+    }
+    control = ControlServer(daemon.handle, config.control.commands_per_s, runtime_folder(), about)
+    daemon.metrics.info["control"] = control.counts
+    return control
 
 
 def _playback(config: LiveConfig, stack: ExitStack, notices: list[str]) -> VoicePlayback | None:
