@@ -185,6 +185,7 @@ def test_half_the_cpu_for_ten_seconds() -> None:
         process.kill()
         process.wait()
     reader.join(20.0)
+    process.stdout.close()
     calm = [line for line in lines if line["at"] < begun - 1.0]
     hungry = [line for line in lines if begun + 1 < line["at"] < ended]
     fed = [line for line in lines if line["at"] > ended + 1.2]
