@@ -17,7 +17,22 @@ from PIL import Image
 import vasa_cam
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COMMANDS = ("demo", "enrol", "evaluate", "info", "poses", "render", "track")
+COMMANDS = (
+    "demo",
+    "enrol",
+    "evaluate",
+    "info",
+    "poses",
+    "render",
+    "track",
+    "latency",
+    "live",
+    "ctl",
+    "config",
+    "devices",
+    "doctor",
+    "install-service",
+)
 
 
 def _options(text: str) -> set[str]:
