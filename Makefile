@@ -11,7 +11,7 @@ SOURCES := $(shell find CMakeLists.txt pyproject.toml cmake csrc src vasa_cam te
 	! -name '*.pyc' ! -name '*.so')
 NATIVE := $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
-.PHONY: demo test test-neural lint format bench bench-gpu clean
+.PHONY: demo test test-neural soak lint format bench bench-gpu clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -20,10 +20,14 @@ demo: $(VENV)/installed
 # Started in tests/, so that the installed package is tested and not the source tree.
 test: $(VENV)/checked
 	PATH="$(CURDIR)/$(BIN):$$PATH" ctest --test-dir build/test --output-on-failure
-	cd tests && $(IN)/pytest -m "not neural"
+	cd tests && $(IN)/pytest -m "not neural and not soak"
 
 test-neural: $(VENV)/neural
 	cd tests && VASA_CAM_REQUIRE_TORCH=1 $(IN)/pytest -m neural
+
+# Long runs: an hour of frames, real time for ten minutes, real devices for a minute each.
+soak: $(VENV)/checked
+	cd tests && $(IN)/pytest -m soak
 
 lint: $(VENV)/checked
 	$(BIN)/ruff check .
