@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from sound_support import Voice
 
 from vasa_cam.audio.blocks import AudioBlock
-from vasa_cam.audio.delay_line import MAX_DELAY_S, MAX_GLIDE, DelayLine
+from vasa_cam.audio.delay_line import MAX_DELAY_S, DelayLine
 from vasa_cam.errors import InputError
 from vasa_cam.live.av_sync import DriftController
 
 TONE_HZ = 200.0
 LEVEL = 0.5
-# Of a tone of that frequency and level, played up to 5 % too fast, at 48 kHz.
-STEEPEST = LEVEL * 2 * np.pi * TONE_HZ * 1.05 / 48_000
+# Of a tone of that frequency and level, played up to 8 % too fast, at 48 kHz.
+STEEPEST = LEVEL * 2 * np.pi * TONE_HZ * 1.08 / 48_000
 RATES = [(48_000, 48_000), (44_100, 48_000), (16_000, 48_000), (48_000, 44_100)]
 
 
@@ -53,9 +53,9 @@ def steepest(played: Voice) -> float:
 
 
 def far_from_tone_db(samples: np.ndarray) -> float:
-    """Power more than 100 Hz away from the tone, against all of it."""
+    """Power more than 400 Hz away from the tone, against all of it."""
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2
-    far = np.abs(np.fft.rfftfreq(len(samples), 1 / 48_000) - TONE_HZ) > 100.0
+    far = np.abs(np.fft.rfftfreq(len(samples), 1 / 48_000) - TONE_HZ) > 400.0
     return float(10 * np.log10(spectrum[far].sum() / spectrum.sum()))
 
 
@@ -96,36 +96,56 @@ def test_any_block_and_delay(delay_s: float, block_ms: int, mic_ppm: float, seed
     assert np.abs(offsets).max() < 3.0
 
 
-@pytest.mark.parametrize("change_ms", [60, -60, 400, -100])
-def test_a_change_of_the_delay_glides_without_a_click(
-    change_ms: int, rng: np.random.Generator
-) -> None:
+@pytest.mark.parametrize("change_ms", [40, -40])
+def test_a_small_change_of_the_delay_glides(change_ms: int, rng: np.random.Generator) -> None:
     played = voice(tone, rng, delay_s=0.2)
     played.run(3.0)
-    before = played.line.delay_s
     played.line.set_delay(0.2 + change_ms / 1000.0)
-    played.run(abs(change_ms) / 1000.0 / MAX_GLIDE + 3.0)
-    assert played.line.delay_s - before == pytest.approx(change_ms / 1000.0, abs=1e-6)
+    played.run(5.0)
+    assert played.line.delay_s == pytest.approx(0.2 + change_ms / 1000.0, abs=1e-6)
     assert played.line.resyncs == 1 and played.line.output.underruns == 0
     assert steepest(played) < STEEPEST
-    # A click is heard because it holds all frequencies. The glide moves the tone by up to 4 Hz.
+    # A click is heard because it holds all frequencies. The glide moves the tone by up to 9 Hz.
     y = played.heard[played.heard_s > 1.0]
     assert far_from_tone_db(y) < -80.0
     # The judge hears a quarter of a millisecond cut out.
     assert far_from_tone_db(np.delete(y, slice(len(y) // 2, len(y) // 2 + 12))) > -70.0
 
 
-def test_the_picture_and_the_voice_glide_together(rng: np.random.Generator) -> None:
-    played = voice(clicks, rng, delay_s=0.15)
+@pytest.mark.parametrize("change_ms", [60, 400, -60, -300])
+def test_a_large_change_of_the_delay_jumps(change_ms: int, rng: np.random.Generator) -> None:
+    delay_s = 0.4 + change_ms / 1000.0
+    played = voice(tone, rng, delay_s=0.4)
+    played.run(3.0)
+    played.line.set_delay(delay_s)
     played.run(2.0)
-    played.line.set_delay(0.25)
-    for _ in range(60):
+    assert played.line.resyncs == 2
+    assert steepest(played) < STEEPEST + 2 * LEVEL / 240  # and the slope of the fades
+    played = voice(clicks, rng, delay_s=0.4)
+    played.run(3.0)
+    played.line.set_delay(delay_s)
+    played.run(3.0)
+    # Everything that was not on its way already is heard at the new time.
+    offsets = click_offsets_ms(played, delay_s, 3.5 + max(change_ms / 1000.0, 0.0))
+    assert len(offsets) >= 3
+    assert np.abs(offsets).max() < 6.0
+
+
+@pytest.mark.parametrize("rate", [0.04, -0.01])
+def test_a_delay_that_creeps_is_followed(rate: float, rng: np.random.Generator) -> None:
+    played = voice(clicks, rng, delay_s=0.2)
+    played.run(3.0)
+    target_s = 0.2
+    for _ in range(20):
+        # As the daemon does it: ten times a second, by 4 ms up or 1 ms down.
+        target_s += 0.1 * rate
+        played.line.set_delay(target_s)
         played.run(0.1)
-        # What the line says it keeps is what is heard.
-        offsets = click_offsets_ms(played, played.line.delay_s, played.heard_s[-1] - 0.1)
-        lag_ms = 1000.0 * MAX_GLIDE * (played.line.delay_s + 0.1)
-        assert np.all(np.abs(offsets) < 3.0 + lag_ms)
-    assert np.abs(click_offsets_ms(played, 0.25, played.heard_s[-1] - 0.6)).max() < 3.0
+        assert abs(played.line.delay_s - target_s) < 0.006
+    played.run(3.0)
+    assert played.line.delay_s == pytest.approx(target_s, abs=1e-5)
+    assert played.line.resyncs == 1
+    assert np.abs(click_offsets_ms(played, target_s, 6.0)).max() < 3.0
 
 
 def test_lost_blocks_are_jumped_over_without_a_click(rng: np.random.Generator) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pulse import PrivatePulse
 
 from vasa_cam.audio import pulse as sound_server
-from vasa_cam.audio.echo import echo_warning
+from vasa_cam.audio.echo import echo_warning, feedback_problem
 from vasa_cam.audio.pulse import PulseError, PulseWatch
 
 # As PipeWire 1.0 and PulseAudio 16 write them, shortened to what matters and what could confuse.
@@ -115,6 +115,16 @@ def test_without_a_sound_server_names_decide(monkeypatch: pytest.MonkeyPatch) ->
 def test_null_sinks_make_no_sound(pulse: PrivatePulse) -> None:
     assert echo_warning("voice_out") is None
     assert echo_warning(None) is None
+
+
+def test_a_voice_that_would_go_round_for_ever(pulse: PrivatePulse) -> None:
+    pulse.pactl("set-default-sink", "voice_out")
+    for source in ("monitor", "monitor:voice_out", "mic:voice_out.monitor"):
+        for output in (None, "voice_out"):
+            assert "go round for ever" in str(feedback_problem(source, output))
+        assert feedback_problem(source, "voice_in") is None
+    for source in ("mic", "mic:voice_in.monitor", "silence", "ws", "monitor:voice_in"):
+        assert feedback_problem(source, "voice_out") is None
 
 
 def test_a_watch_counts_plugs_and_ends_with_its_server(pulse: PrivatePulse) -> None:

@@ -22,8 +22,11 @@ from vasa_cam.errors import InputError
 MAX_DELAY_S: Final = 2.0
 """The longest delay, in seconds."""
 
-MAX_GLIDE: Final = 0.02
+MAX_GLIDE: Final = 0.045
 """How fast a change of the delay is followed, in seconds a second: pitch moves by as much."""
+
+JUMP_S: Final = 0.05
+"""A change of the delay by more than this at once is jumped, with a fade, not glided."""
 
 RESYNC_S: Final = 0.03
 """An error above this is no drift: samples were lost. It is jumped over, with a fade."""
@@ -35,8 +38,8 @@ _TOO_SHORT_AFTER_S: Final = 1.0
 _HEADROOM_S: Final = 0.02
 _MAX_ELAPSED_S: Final = 0.5
 # A glide sets in and ends within a fifth of a second, so that pitch does not jump either.
-_GLIDE_SLEW: Final = 5.0 * MAX_GLIDE
-_GLIDE_EASE_S: Final = 0.3
+_GLIDE_SLEW: Final = 10.0 * MAX_GLIDE
+_GLIDE_EASE_S: Final = 0.1
 _GLIDE_END_S: Final = 1e-6
 
 
@@ -85,7 +88,7 @@ class DelayLine:
         return self._delay_s
 
     def set_delay(self, delay_s: float) -> None:
-        """Glide to another delay: 2 % of the time that passes, without a click."""
+        """Another delay, without a click: small changes glide (MAX_GLIDE), large ones jump."""
         if not 0.0 <= delay_s <= MAX_DELAY_S:
             raise InputError(f"the voice's delay must be 0 to {MAX_DELAY_S:g} s, got {delay_s:g}.")
         self._target_s = delay_s
@@ -139,6 +142,11 @@ class DelayLine:
         if elapsed_s <= 0.0:
             return 0.0
         away_s = max(self._target_s, self._shortest_s) - self._delay_s
+        if abs(away_s) > JUMP_S:
+            # The error that this makes is one to be jumped over at once.
+            self._delay_s += away_s
+            self._glide_rate = 0.0
+            return 0.0
         wanted = float(np.clip(away_s / max(_GLIDE_EASE_S, elapsed_s), -MAX_GLIDE, MAX_GLIDE))
         step = _GLIDE_SLEW * elapsed_s
         self._glide_rate += float(np.clip(wanted - self._glide_rate, -step, step))

@@ -15,6 +15,34 @@ _VIRTUAL: Final = (
 _VIRTUAL_DRIVERS: Final = ("module-null-sink", "module-remap-sink", "module-pipe-sink")
 
 
+def feedback_problem(source: str, output: str | None) -> str | None:
+    """One sentence when the voice would go round for ever, else None.
+
+    source: as for `audio_source`; a monitor hears what an output plays. output: as for
+    `VoicePlayback`.
+    """
+    kind, _, name = source.partition(":")
+    if kind not in ("monitor", "mic"):
+        return None
+    try:
+        sinks = pulse.devices("output")
+        default = pulse.default_device("output")
+    except PulseError:
+        return None
+    played = [sink for sink in sinks if (output or default) in (sink.name, sink.description)]
+    if kind == "monitor":
+        name = name or default
+        heard = [sink for sink in sinks if name in (sink.name, sink.description, sink.monitor_name)]
+    else:
+        heard = [sink for sink in sinks if name and name == sink.monitor_name]
+    if not played or not heard or played[0].name != heard[0].name:
+        return None
+    return (
+        f"{source} hears what {played[0].description} plays, and the voice would be played to it: "
+        "it would go round for ever; choose another output."
+    )
+
+
 def echo_warning(output: str | None) -> str | None:
     """One sentence for the user when `output` looks like loudspeakers, else None.
 

@@ -95,7 +95,7 @@ class VoicePlayback:
             opened.line.push(block)
 
     def set_delay_ms(self, delay_ms: float) -> None:
-        """Glide to another delay, without a click, by 2 ms in 100 ms; it is kept to 0 to 2 s."""
+        """Another delay, without a click; see `DelayLine.set_delay`. It is kept to 0 to 2 s."""
         self._delay_s = _delay_s(delay_ms)
         opened = self._opened
         if opened is not None:

@@ -19,7 +19,7 @@ from vasa_cam.errors import InputError
 
 Direction = Literal["input", "output"]
 
-_TIMEOUT_S: Final = 2.0
+_TIMEOUT_S: Final = 5.0
 _NEWS: Final = re.compile(r"^Event '(?:new|remove)' on (?:source|sink) #")
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from vasa_cam.audio.blocks import NS_A_SECOND, AudioBlock, Floats
 
-MAX_SPEED_CHANGE: Final = 0.05
+MAX_SPEED_CHANGE: Final = 0.08
 """How far the speed may be from 1."""
 
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from vasa_cam.audio.echo import echo_warning
+from vasa_cam.audio.echo import echo_warning, feedback_problem
 from vasa_cam.audio.pcm import PcmSource
 from vasa_cam.audio.playback import VoicePlayback
 from vasa_cam.audio.sources import AudioSource, audio_source
@@ -203,19 +203,23 @@ def _control(
 
 def _playback(config: LiveConfig, stack: ExitStack, notices: list[str]) -> VoicePlayback | None:
     voice = config.voice
-    device = voice.output_device
+    device, before_open = voice.output_device, None
     if voice.virtual_mic:
         if device is not None:
             raise InputError("choose either --virtual-mic or --voice-out; the voice goes one way.")
         microphone = VirtualMic()
         microphone.create()
         stack.callback(microphone.remove)
-        device = microphone.sink_name
+        device, before_open = microphone.sink_name, microphone.ensure
     if device is None:
         return None
+    if (problem := feedback_problem(config.audio.source, device)) is not None:
+        raise InputError(problem)
     if (warning := echo_warning(device)) is not None:
         notices.append(warning)
-    playback = VoicePlayback(device, DriftController, delay_ms=DelayConfig().start_ms)
+    playback = VoicePlayback(
+        device, DriftController, delay_ms=DelayConfig().start_ms, before_open=before_open
+    )
     playback.start()
     stack.callback(playback.stop)
     return playback
