@@ -36,11 +36,11 @@ _FLAGS = (
     "--force-color-profile=srgb",
     "--remote-debugging-port=0",
 )
-_WAIT_S = 60.0
+_WAIT_S = 120.0
 
 
 class Page:
-    """One tab. Every call waits at most a minute, so that a slow machine is no failure."""
+    """One tab. Every call waits at most two minutes, so that a slow machine is no failure."""
 
     def __init__(
         self,

@@ -13,6 +13,8 @@ need() { # need PACKAGE COMMAND...: PACKAGE is missing unless COMMAND succeeds
   "$@" >/dev/null 2>&1 || missing="$missing $package"
 }
 
+has_browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
+
 has_library() { PATH="$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q "$1"; }
 
 has_alsa_pulse() { ls /usr/lib*/alsa-lib/libasound_module_pcm_pulse.so /usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so 2>/dev/null | grep -q .; }
@@ -38,6 +40,7 @@ need libportaudio2 has_library libportaudio.so.2
 if [ "$purpose" = test ]; then
   need git command -v git
   need ffmpeg command -v ffprobe
+  need chromium has_browser
   # A private sound server, and ALSA's plug-in through which PortAudio reaches it.
   need pulseaudio command -v pulseaudio
   need pulseaudio-utils command -v pactl
