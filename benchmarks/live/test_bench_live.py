@@ -59,8 +59,11 @@ print(json.dumps({"cores": cores, "delay_ms": status["delay_ms"], "jumps": statu
 """
 
 
-@pytest.mark.parametrize("size", [(512, 512), (1280, 720)], ids=["512x512", "1280x720"])
-@pytest.mark.parametrize("neighbour", [False, True], ids=["alone", "busy-neighbour"])
+@pytest.mark.parametrize(
+    ("size", "neighbour"),
+    [((512, 512), False), ((512, 512), True), ((1280, 720), False)],
+    ids=["512x512", "512x512-busy-neighbour", "1280x720"],
+)
 def test_bench_live(benchmark: Any, size: tuple[int, int], neighbour: bool) -> None:
     """One run; the figures are in extra_info, means of readings over the run."""
     command = [sys.executable, "-c", _PROGRAM, ASSETS, *size, SECONDS]
