@@ -11,8 +11,8 @@ import numpy.typing as npt
 from vasa_cam.audio.file import SPEECH_RATE_HZ
 from vasa_cam.motion.controls import DEFAULT_CONTROLS, ControlGlide, Controls
 from vasa_cam.motion.idle import IdleStream
+from vasa_cam.motion.idle_face import compose
 from vasa_cam.motion.space import COEFFICIENTS, MOTION_RATE_HZ, neutral
-from vasa_cam.motion.voice import compose
 
 Floats = npt.NDArray[np.float32]
 

@@ -1,51 +1,66 @@
-"""A voice becomes motion: lips from the network, everything else from the idle model."""
+"""A voice becomes motion: encoder, generator and controls in one stream.
+
+Audio blocks of any size go in; windows of motion come out, each drawn from what was heard and from
+the frames before it. Cutting the audio differently changes nothing. The state is a handful of
+arrays: what the encoder heard, the last frames, the slow state and a random generator.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from vasa_cam.errors import InputError
+from vasa_cam.motion.channels import (
+    CHANNELS,
+    LOOK_CHANNELS,
+    MOUTH,
+    ROTATION_CHANNELS,
+    TRANSLATION_CHANNELS,
+    from_channels,
+    to_channels,
+)
 from vasa_cam.motion.controls import (
     DEFAULT_CONTROLS,
     ControlFrames,
     ControlGlide,
     Controls,
+    bend_rotation,
+    distance_shift,
+    hold_opening,
+    lip_opening,
 )
+from vasa_cam.motion.encoder import EncoderStream, HeardFrames, VoiceEncoder, packaged_encoder
 from vasa_cam.motion.features import loud_level_db
-from vasa_cam.motion.gaze import set_gaze
-from vasa_cam.motion.idle import IdleConfig, IdleFrames, IdleStream, joined
+from vasa_cam.motion.generator import (
+    DISTANCE_UNIT,
+    GAZE_UNIT_DEG,
+    Generator,
+    WindowInputs,
+    packaged_generator,
+)
 from vasa_cam.motion.lips import (
     DEFAULT_STYLE,
     LOOKAHEAD_S,
     SAMPLES_A_FRAME,
     SEALING,
-    LipFrames,
-    LipNetwork,
-    LipStream,
+    SPEAKING,
     LipStyle,
     controls_to_coefficients,
-    packaged_network,
     shape_lips,
 )
-from vasa_cam.motion.space import (
-    COEFFICIENTS,
-    INDEX,
-    MOTION_RATE_HZ,
-    ROTATION,
-    TRANSLATION,
-    Motion,
-    neutral,
-)
+from vasa_cam.motion.sampler import LIVE, SamplerConfig, WindowSampler
+from vasa_cam.motion.slow_state import ProsodyFollower, SlowState
+from vasa_cam.motion.space import COEFFICIENTS, INDEX, MOTION_RATE_HZ, Motion, neutral
 from vasa_cam.motion.style import part_lips
 from vasa_cam.numeric import smoothstep
 
 Floats = npt.NDArray[np.float32]
 
-_TAIL = 960
+_SEALED_IOD: Final = 0.012
 _BLOCK_SAMPLES: Final = 480_000  # half a minute
 
 
@@ -54,79 +69,73 @@ class VoiceConfig:
     """How a voice drives a face.
 
     seed: of all chance in head, eyes and brows. controls: what can be changed later, too. style:
-    the mouth's character. idle: further settings of the idle model.
+    the mouth's character. sampler: how motion is drawn.
     """
 
     seed: int = 0
     controls: Controls = DEFAULT_CONTROLS
     style: LipStyle = DEFAULT_STYLE
-    idle: IdleConfig = field(default_factory=IdleConfig)
+    sampler: SamplerConfig = LIVE
 
 
 DEFAULT_VOICE: Final = VoiceConfig()
 
 
-def compose(lips: Floats, idle: IdleFrames, controls: ControlFrames) -> Floats:
-    """Motion frames float32 [T, 58] from lip coefficients float32 [T, 52] and idle frames."""
-    frames = neutral(len(lips))
-    frames[:, :COEFFICIENTS] = lips
-    frames[:, ROTATION] = np.deg2rad(idle.rotation_deg)
-    frames[:, TRANSLATION] = idle.translation
-    controls.place_head(frames)
-    set_gaze(frames, idle.gaze_deg + controls.gaze_deg)
-    raised, lowered = np.maximum(idle.brow, 0.0), np.maximum(-idle.brow, 0.0)
-    opened = lips[:, INDEX["jawOpen"]]
-    spread = lips[:, INDEX["mouthSmileLeft"]] + 0.5 * lips[:, INDEX["mouthStretchLeft"]]
-    columns = {
-        "browInnerUp": 0.75 * raised,
-        "browOuterUpLeft": 0.9 * raised,
-        "browOuterUpRight": 0.9 * raised,
-        # A blink pulls the brow down a touch and bunches the cheek, as in the filmed faces.
-        "browDownLeft": 0.6 * lowered + 0.05 * idle.blink,
-        "browDownRight": 0.6 * lowered + 0.05 * idle.blink,
-        "cheekSquintLeft": 0.10 * idle.blink + 0.25 * spread,
-        "cheekSquintRight": 0.10 * idle.blink + 0.25 * spread,
-        "eyeSquintLeft": 0.10 * spread,
-        "eyeSquintRight": 0.10 * spread,
-        "noseSneerLeft": 0.04 * opened,
-        "noseSneerRight": 0.04 * opened,
-    }
-    for name, values in columns.items():
-        frames[:, INDEX[name]] = values
-    for side in ("Left", "Right"):
-        # The look-down shape lowers the lid by itself; the blink only has the rest of the way to
-        # go.
-        rest = 1.0 - 0.85 * frames[:, INDEX[f"eyeLookDown{side}"]]
-        frames[:, INDEX[f"eyeBlink{side}"]] = idle.blink * rest
-        wide = np.maximum(0.0, 0.15 * raised - idle.blink)
-        frames[:, INDEX[f"eyeWide{side}"]] = wide
-    np.clip(frames[:, :COEFFICIENTS], 0.0, 1.0, out=frames[:, :COEFFICIENTS])
-    controls.shape_face(frames)
-    return frames
+@dataclass
+class _Past:
+    """What a stream remembers of motion and sound."""
+
+    motion: Floats  # [K, 54]
+    voice: Floats  # [K, A]
+    slow: SlowState
+    rng: np.random.Generator
 
 
 class VoiceStream:
-    """Voice to motion, block by block: frame k comes out when 640 k + 960 samples have gone in.
+    """Voice to motion, block by block: push(samples float32 [n], 16 kHz mono) -> float32 [m, 58].
 
-    push(samples float32 [n], 16 kHz mono) -> motion frames float32 [m, 58] at 25 Hz. The blocking
-    changes nothing. level_db: as for LipStream.
+    Frame k is complete when 640 k + 960 samples have gone in; where the sampler waits for whole
+    windows, when the last frame of its window is. level_db: where the loudness follower starts (see
+    FeatureStream); give a recording's own level when it is known.
     """
-
-    latency_ms: Final = 1000.0 * (LOOKAHEAD_S + 1.0 / MOTION_RATE_HZ)
-    """From a sound's arrival to the frame that shows it, at most: look-ahead and one frame."""
 
     def __init__(
         self,
         config: VoiceConfig = DEFAULT_VOICE,
-        network: LipNetwork | None = None,
+        encoder: VoiceEncoder | None = None,
+        generator: Generator | None = None,
         level_db: float | None = None,
     ) -> None:
-        self._config = config
-        self._network = packaged_network() if network is None else network
-        self._lips = LipStream(self._network, level_db)
-        self._idle = IdleStream(config.seed, config.idle)
-        self._glide = ControlGlide(config.controls)
-        self._steered: tuple[float, float] | None = None
+        self.config = config
+        self._encoder = encoder or packaged_encoder()
+        self._generator = generator or packaged_generator()
+        self._window = WindowSampler(self._generator, config.sampler)
+        self._level_db = level_db
+        self.reset()
+
+    @property
+    def latency_ms(self) -> float:
+        """From a sound's arrival to the frame that shows it, at most: look-ahead and frames."""
+        return 1000.0 * (LOOKAHEAD_S + self._window.needs_frames / MOTION_RATE_HZ)
+
+    def reset(self) -> None:
+        """Forget everything; the next frame starts from the photo's pose and the first seed."""
+        sizes = self._generator.config
+        rng = np.random.default_rng([self.config.seed, 0x5EED])
+        self._past = _Past(
+            motion=np.zeros((sizes.previous, CHANNELS), np.float32),
+            voice=np.zeros((sizes.previous, sizes.audio_size), np.float32),
+            slow=SlowState(float(rng.uniform(0.0, 2.0 * np.pi))),
+            rng=rng,
+        )
+        self._ears = EncoderStream(self._encoder, self._level_db)
+        self._prosody = ProsodyFollower()
+        self._glide = ControlGlide(self.config.controls)
+        self._drawn: Floats = np.zeros((0, CHANNELS), np.float32)
+        # Sound that was heard and not yet turned into motion.
+        self._voice: Floats = np.zeros((0, sizes.audio_size), np.float32)
+        self._mouth: Floats = np.zeros((0, COEFFICIENTS), np.float32)
+        self._said: Floats = np.zeros(0, np.float32)
 
     def set_controls(self, controls: Controls) -> None:
         """Other controls from the next frame on; the face glides there in a quarter second."""
@@ -134,34 +143,103 @@ class VoiceStream:
 
     def push(self, samples: Floats) -> Floats:
         """Take samples, return the motion frames that they complete."""
-        return self._frames(self._lips.push(samples))
-
-    def _frames(self, heard: LipFrames) -> Floats:
-        style = self._config.style
-        shaped = shape_lips(heard.controls, heard.probabilities, self._network.opening, style)
-        lips = controls_to_coefficients(shaped)
-        if style.rest > 0.0:
-            sealed = heard.probabilities[:, :2].max(axis=1)
-            part_lips(lips, style.rest, smoothstep(*SEALING, sealed))
-        controls = self._glide.advance(len(lips))
-        return compose(lips, self._idle_frames(heard, controls), controls)
-
-    def _idle_frames(self, heard: LipFrames, controls: ControlFrames) -> IdleFrames:
-        """Idle frames, pushed in runs of constant gains."""
-        gains = np.stack([controls.blinks, controls.wander], axis=1)
-        changes = 1 + np.flatnonzero((np.diff(gains, axis=0) != 0.0).any(axis=1))
+        self._hear(self._ears.push(samples))
+        count = self._window.needs_frames
         parts = []
-        for run in np.split(np.arange(len(gains)), changes):
-            if len(run):
-                self._steer(float(gains[run[0], 0]), float(gains[run[0], 1]))
-            parts.append(self._idle.push(heard.loudness[run], heard.probabilities[run, 2]))
-        return joined(parts)
+        while len(self._voice) >= count:
+            heard = (rows[:count] for rows in (self._voice, self._mouth, self._said))
+            parts.append(self._next(*heard))
+            self._voice, self._mouth = self._voice[count:], self._mouth[count:]
+            self._said = self._said[count:]
+        return np.concatenate(parts) if parts else neutral(0)
 
-    def _steer(self, blinks: float, wander: float) -> None:
-        if (blinks, wander) != self._steered:
-            idle = self._config.idle
-            self._idle.steer(idle.blinks * blinks, idle.gaze_wander * wander)
-            self._steered = (blinks, wander)
+    def _hear(self, heard: HeardFrames) -> None:
+        prosody = self._prosody.push(heard.loudness, heard.speech)
+        style = self.config.style
+        mouth = controls_to_coefficients(shape_lips(heard.mouth, self._encoder.opening, style))
+        if style.rest > 0.0:
+            sealed = heard.mouth.events[:, :2].max(axis=1)
+            part_lips(mouth, style.rest, smoothstep(*SEALING, sealed))
+        self._voice = np.concatenate([self._voice, heard.features(prosody)])
+        self._mouth = np.concatenate([self._mouth, mouth])
+        self._said = np.concatenate([self._said, smoothstep(*SPEAKING, heard.speech)])
+
+    def _next(self, voice: Floats, mouth: Floats, said: Floats) -> Floats:
+        """The next frames, float32 [n, 58], from what was heard in them: one, or a window.
+
+        voice: float32 [n, A]; mouth: [n, 52], the encoder's; said: [n], 0 in silence to 1.
+        """
+        controls = self._glide.advance(len(voice))
+        resting = neutral(len(voice))
+        resting[:, :COEFFICIENTS] = mouth
+        start = to_channels(resting)
+        if len(self._drawn) == 0:
+            self._drawn = self._draw_window(voice, start, controls)
+        channels, self._drawn = self._drawn[: len(voice)], self._drawn[len(voice) :]
+        if self.config.sampler.ahead:
+            inputs = self._inputs(voice, controls, window=1)
+            channels[0, MOUTH] = self._window.draw_mouth(inputs, start)
+        # Of a voice that nobody filmed the encoder knows as much as the generator; both are heard.
+        share = (self.config.sampler.mouth_share * said)[:, None]
+        channels[:, MOUTH] = start[:, MOUTH] + share * (channels[:, MOUTH] - start[:, MOUTH])
+        past = self._past
+        past.motion = np.concatenate([past.motion, channels])[len(channels) :]
+        past.voice = np.concatenate([past.voice, voice])[len(voice) :]
+        for row in channels:
+            past.slow.advance(row)
+        return finished(channels, mouth, controls)
+
+    def _draw_window(self, voice: Floats, start: Floats, controls: ControlFrames) -> Floats:
+        """Channels float32 [hop, 54] of the frames from here on; later ones are not heard yet."""
+        hop = self.config.sampler.hop
+        missing = hop - len(voice)
+        inputs = self._inputs(voice, controls, window=hop)
+        start = np.concatenate([start, np.repeat(start[-1:], missing, axis=0)])
+        return self._window.draw(inputs, start, self._past.rng)
+
+    def _inputs(self, voice: Floats, controls: ControlFrames, window: int) -> WindowInputs:
+        past = self._past
+        unheard = np.zeros((window - len(voice), voice.shape[1]), np.float32)
+        return WindowInputs(
+            x_pre=past.motion,
+            a_pre=past.voice,
+            a=np.concatenate([voice, unheard]),
+            gaze=controls.gaze_deg[-1] / np.float32(GAZE_UNIT_DEG),
+            distance=(controls.distance[-1:] - 1.0) / np.float32(DISTANCE_UNIT),
+            emotion=controls.offset[-1],
+            slow=past.slow.row(float(controls.blinks[-1])),
+            heard=len(voice),
+        )
+
+
+def finished(channels: Floats, mouth: Floats, controls: ControlFrames) -> Floats:
+    """Drawn channels with what the user asked for, float32 [T, 58].
+
+    channels: float32 [T, 54], around gaze and distance; mouth: float32 [T, 52], the encoder's
+    estimate. Lips that the encoder closed stay closed. The eyes take back the head's turn.
+    """
+    channels = channels.copy()
+    channels[:, ROTATION_CHANNELS] = bend_rotation(channels[:, ROTATION_CHANNELS], controls.head)
+    channels[:, TRANSLATION_CHANNELS] *= controls.head[:, None]
+    channels[:, TRANSLATION_CHANNELS.stop - 1] += distance_shift(controls.distance)
+    channels[:, LOOK_CHANNELS] *= controls.wander[:, None]
+    before = from_channels(channels)
+    target = np.tile(controls.gaze_deg / np.float32(GAZE_UNIT_DEG), 2)
+    channels[:, LOOK_CHANNELS] += target
+    frames = from_channels(channels)
+    for side in ("Left", "Right"):
+        # A look down lowers the lid by itself; a blink only has the rest of the way to go.
+        down, lid = INDEX[f"eyeLookDown{side}"], INDEX[f"eyeBlink{side}"]
+        left = (1.0 - 0.85 * frames[:, down]) / (1.0 - 0.85 * before[:, down])
+        frames[:, lid] = np.clip(frames[:, lid] * left, 0.0, 1.0) * (controls.blinks > 0.0)
+    gap = mouth @ lip_opening()
+    sealed = gap < _SEALED_IOD
+    if sealed.any():
+        closed = frames[sealed, :COEFFICIENTS]
+        hold_opening(closed, np.minimum(gap[sealed], closed @ lip_opening()))
+        frames[sealed, :COEFFICIENTS] = closed
+    controls.shape_face(frames)
+    return frames
 
 
 class VoiceMotion:
@@ -173,10 +251,13 @@ class VoiceMotion:
     """
 
     def __init__(
-        self, config: VoiceConfig | int = DEFAULT_VOICE, network: LipNetwork | None = None
+        self,
+        config: VoiceConfig | int = DEFAULT_VOICE,
+        encoder: VoiceEncoder | None = None,
+        generator: Generator | None = None,
     ) -> None:
         self.config = VoiceConfig(seed=config) if isinstance(config, int) else config
-        self._network = network
+        self._encoder, self._generator = encoder, generator
 
     def motion(self, audio: Floats) -> Motion:
         """Motion of one recording; the voice's level is measured over the whole of it first."""
@@ -185,10 +266,13 @@ class VoiceMotion:
             raise InputError(f"Expected mono audio with samples, got shape {samples.shape}.")
         if not np.isfinite(samples).all():
             raise InputError("The audio holds values that are not finite: export it again.")
-        count = -(-len(samples) // SAMPLES_A_FRAME)
-        tail = np.zeros(count * SAMPLES_A_FRAME + _TAIL - len(samples), np.float32)
-        stream = VoiceStream(self.config, self._network, loud_level_db(samples))
+        count, hop = -(-len(samples) // SAMPLES_A_FRAME), self.config.sampler.hop
+        # Enough to complete the last window.
+        silence = (count + hop) * SAMPLES_A_FRAME + SAMPLES_A_FRAME // 2 - len(samples)
+        level_db = loud_level_db(samples)
+        stream = VoiceStream(self.config, self._encoder, self._generator, level_db)
         # In blocks, which changes nothing but the memory that a long recording takes.
         starts = range(0, len(samples), _BLOCK_SAMPLES)
         frames = [stream.push(samples[start : start + _BLOCK_SAMPLES]) for start in starts]
-        return Motion(np.concatenate([*frames, stream.push(tail)])[:count])
+        frames.append(stream.push(np.zeros(silence, np.float32)))
+        return Motion(np.concatenate(frames)[:count])

@@ -40,6 +40,19 @@ class Augmentation:
 
 
 MILD = Augmentation()
+"""Another microphone, another room and a somewhat different speaker."""
+
+LIGHT = Augmentation(
+    warp=0.06,
+    tilt_db=4.0,
+    gain_db=10.0,
+    band_limit_chance=0.0,
+    reverb_chance=0.1,
+    noise_chance=0.2,
+    noise_snr_db=(20.0, 40.0),
+    gate_chance=0.05,
+)
+"""The same speaker on another day: keeps what is exact about tracked lips."""
 
 
 def warp_bands(power: Floats, factor: float) -> Floats:

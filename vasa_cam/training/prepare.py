@@ -3,7 +3,7 @@
 Command: python -m vasa_cam.training.prepare VIDEO... -o DIR
 
 Every video is tracked, cut into shots of one frontal face, its sound moved onto its lips, and
-resampled to 25 Hz. DIR then holds what train_motion and train_lips read: shards of motion and
+resampled to 25 Hz. DIR then holds what train_encoder and train_motion read: shards of motion and
 sound, train.jsonl and val.jsonl. Videos whose sound cannot be placed are listed in weak.jsonl and
 not trained on. A second run goes on where the first one stopped.
 """

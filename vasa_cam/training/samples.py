@@ -121,11 +121,14 @@ def talk_sample(clip: TalkClip, rest: Floats, factor: float = 1.0) -> Sample:
     return Sample(analysed(audio, frames), controls, movement.reshape(frames, -1), events)
 
 
-def labelled_sample(audio: Floats, phones: list[Phone], controls: Floats, trust: float) -> Sample:
-    """A voice without a face: controls float32 [T, 16] come from the phone-to-lips teacher."""
+def voiced_sample(power: Floats, phones: list[Phone], controls: Floats, trust: float) -> Sample:
+    """A voice without a face: controls float32 [T, 16] come from the phone-to-lips teacher.
+
+    power: float32 [4 T + 2, bands], as `analysed` gives it.
+    """
     frames = len(controls)
     movement = predicted_movement(controls).reshape(frames, -1)
-    return Sample(analysed(audio, frames), controls, movement, phone_events(phones, frames), trust)
+    return Sample(power, controls, movement, phone_events(phones, frames), trust)
 
 
 def still_sample(audio: Floats, trust: float) -> Sample:

@@ -137,7 +137,7 @@ _Callback = ctypes.CFUNCTYPE(
 
 @dataclass
 class Espeak:
-    """espeak-ng's library, one speaker at a time (it keeps global state)."""
+    """espeak-ng's library; objects share its global state, so use one thread a process."""
 
     _library: ctypes.CDLL = field(init=False)
     _rate: int = field(init=False)
@@ -157,7 +157,6 @@ class Espeak:
         )
         self._library.espeak_Info.restype = ctypes.c_char_p
         self._callback = _Callback(self._take)
-        self._library.espeak_SetSynthCallback(self._callback)
 
     @property
     def version(self) -> str:
@@ -189,6 +188,7 @@ class Espeak:
         """
         self._samples.clear()
         self._events.clear()
+        self._library.espeak_SetSynthCallback(self._callback)  # another object may have set its own
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise ValueError(f"espeak-ng has no voice {voice!r}")
         for parameter, value in ((1, words_a_minute), (3, pitch), (4, pitch_range)):

@@ -1,7 +1,8 @@
 """Voices without faces: synthetic and recorded speech with phone times, in many disguises.
 
-A corpus is planned by a seed alone: utterance number k is the same whatever else is built. It is
-stored analysed (see build_voices.py) and read back with `load_voices`.
+A corpus is planned by a seed alone: utterance number k has the same words, voice and disguises
+whatever else is built. (espeak-ng itself speaks a little differently every time.) It is stored
+analysed (see build_voices.py) and read back with `load_voices`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from vasa_cam.errors import InputError
 from vasa_cam.training.channels import CHANNELS
 from vasa_cam.training.other_sounds import RESTING, UNKNOWN, other_sound
-from vasa_cam.training.practice_texts import COUNTED, ENGLISH, OTHER, english_text, other_text
+from vasa_cam.training.practice_texts import COUNTED, OTHER, english_text, other_text
 from vasa_cam.training.synthetic import (
     ESPEAK_ENGLISH,
     ESPEAK_VARIANTS,
@@ -132,23 +133,25 @@ def disguised(
     spoken: Utterance, rng: np.random.Generator, plan: VoicePlan, kind: str, language: str
 ) -> Voice:
     """The utterance after a random choice of disguises, at a random level."""
+    # Choices are drawn apart from noise, whose amount depends on the audio's length.
+    choices, noise = rng.spawn(2)
     used: list[str] = []
-    drawn = rng.random()
+    drawn = choices.random()
     if drawn < plan.sung:
-        spoken, used = sung(spoken, rng), ["sung"]
+        spoken, used = sung(spoken, noise), ["sung"]
     elif drawn < plan.sung + plan.whispered:
-        quiet = whispered(spoken.audio, rng)
+        quiet = whispered(spoken.audio, noise)
         spoken, used = Utterance(spoken.name, quiet, spoken.phones), ["whispered"]
-    if rng.random() < plan.moved or kind == "recorded":
-        spoken = _moved(spoken, rng)
+    if choices.random() < plan.moved or kind == "recorded":
+        spoken = _moved(spoken, choices)
         used.append("moved")
     audio = spoken.audio
-    if rng.random() < plan.channel:
-        channel = str(rng.choice(list(CHANNELS)))
-        audio = CHANNELS[channel](audio, rng)
+    if choices.random() < plan.channel:
+        channel = str(choices.choice(list(CHANNELS)))
+        audio = CHANNELS[channel](audio, noise)
         used.append(channel)
     level = float(np.sqrt(np.percentile(audio**2, 98.0))) + 1e-6
-    gain = 10.0 ** (rng.uniform(-26.0, -9.0) / 20.0) / level
+    gain = 10.0 ** (choices.uniform(-26.0, -9.0) / 20.0) / level
     audio = np.clip(
         audio * np.float32(min(gain, 0.99 / (float(np.abs(audio).max()) + 1e-6))), -1, 1
     )
@@ -221,30 +224,8 @@ def load_voices(folder: Path) -> VoiceCorpus:
     return VoiceCorpus(folder)
 
 
-# What the first lips model trains on (train_lips.py).
-
-
 def recorded_voices(folder: Path) -> list[Utterance]:
     """The aligned recordings, each also a little faster and a little slower."""
     utterances = load_speech(folder)
     varied = [faster(u, (0.9, 1.12)[i % 2]) for i, u in enumerate(utterances)]
     return utterances + varied
-
-
-def synthetic_voices(folder: Path, rng: np.random.Generator, count: int) -> list[Utterance]:
-    """`count` sentences spoken by flite and espeak-ng voices of random rate and pitch."""
-    texts = [*ENGLISH, *speech_texts(folder)]
-    espeak = Espeak()
-    utterances = []
-    for index in range(count):
-        text = texts[index % len(texts)]
-        if index % 5 < 2:
-            voice = str(rng.choice(FLITE_VOICES))
-            pitch_hz = float(rng.uniform(85.0, 230.0)) if rng.random() < 0.5 else None
-            spoken = flite_say(text, voice, float(rng.uniform(0.85, 1.3)), pitch_hz)
-            utterances.append(faster(spoken, float(rng.uniform(0.9, 1.2))))
-        else:
-            voice = f"{rng.choice(ESPEAK_ENGLISH)}+{rng.choice(ESPEAK_VARIANTS)}"
-            rate, pitch = int(rng.integers(130, 210)), int(rng.integers(25, 80))
-            utterances.append(espeak.say(text, voice, rate, pitch))
-    return utterances

@@ -1,4 +1,4 @@
-"""The lip network as a torch module; vasa_cam.motion.lips runs the same arithmetic in NumPy."""
+"""The voice encoder as a torch module; vasa_cam.motion.encoder runs the same in NumPy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from vasa_cam.motion.lips import CONTROLS, FEATURES_BEHIND, SOFTPLUS_SHARPNESS
+from vasa_cam.training.phones import GESTURE_NAMES
 
 PROBABILITIES = 3
 
@@ -29,12 +30,15 @@ class ResidualBlock(nn.Module):
         return x + self.mix(functional.silu(inner))
 
 
-class LipModule(nn.Module):
-    """Features [B, 4 T + 2, bands] -> controls [B, T, 16] and logits [B, T, 3]."""
+class EncoderModule(nn.Module):
+    """Features [B, 4 T + 2, bands] -> raw outputs [B, T, 16 + 3] and gestures [B, T, 14].
+
+    The gestures (what the phones ask of the mouth) are an extra lesson; those of vowels are used.
+    """
 
     def __init__(
-        self, bands: int = 40, hidden: int = 96, channels: int = 160,
-        dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2), dropout: float = 0.1,
+        self, bands: int = 40, hidden: int = 128, channels: int = 256,
+        dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 1), dropout: float = 0.1,
     ) -> None:  # fmt: skip
         super().__init__()
         self.dilations = dilations
@@ -45,24 +49,25 @@ class LipModule(nn.Module):
         self.drop = nn.Dropout1d(dropout)
         self.head_norm = nn.LayerNorm(channels)
         self.head = nn.Conv1d(channels, len(CONTROLS) + PROBABILITIES, 1)
+        self.gestures = nn.Conv1d(channels, len(GESTURE_NAMES), 1)
         with torch.no_grad():
             self.head.weight.mul_(0.3)
             self.head.bias[: len(CONTROLS)] = -0.3
             self.head.bias[len(CONTROLS) :] = -1.0
 
-    def raw(self, features: torch.Tensor) -> torch.Tensor:
-        """Outputs before their activations, [B, T, 19]."""
-        rows = functional.pad(features.transpose(1, 2), (FEATURES_BEHIND, 0), value=-1.0)
-        x = rows
+    def hidden(self, features: torch.Tensor) -> torch.Tensor:
+        """What the encoder heard, normalised, [B, T, channels]."""
+        x = functional.pad(features.transpose(1, 2), (FEATURES_BEHIND, 0), value=-1.0)
         for convolution in self.front:
             x = functional.silu(convolution(x))
         for block in self.blocks:
             x = self.drop(block(x))
-        raw: torch.Tensor = self.head(self.head_norm(x.transpose(1, 2)).transpose(1, 2))
-        return raw.transpose(1, 2)
+        normal: torch.Tensor = self.head_norm(x.transpose(1, 2))
+        return normal
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return activated(self.raw(features))
+        hidden = self.hidden(features).transpose(1, 2)
+        return self.head(hidden).transpose(1, 2), self.gestures(hidden).transpose(1, 2)
 
 
 def activated(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

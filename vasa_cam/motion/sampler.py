@@ -1,0 +1,134 @@
+"""The diffusion sampler: one window of motion from its conditions and noise.
+
+The paper's generator (arXiv 2404.10667) with a deterministic DDIM solver, guidance with one scale
+per condition, and a size of the first noise for the mouth and for everything else. Windows follow
+each other in `vasa_cam.motion.voice`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from vasa_cam import ops
+from vasa_cam.errors import InputError
+from vasa_cam.motion.channels import CHANNELS, MOUTH
+from vasa_cam.motion.generator import CONDITIONS, Generator, WindowInputs
+from vasa_cam.motion.schedule import SolverTable, ddim_table
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """How windows are drawn.
+
+    steps: network evaluations a window. hop: frames a window gives, 40 ms each. ahead: draw a
+    window when its first frame has been heard, and the mouth again with every frame as it is heard
+    (one more evaluation each); otherwise wait for the whole window, as the paper does. guidance:
+    (condition, scale) pairs, the paper's lambda; each costs one more evaluation a step.
+    mouth_noise, other_noise: size of the first noise; 0 gives the mean of what the network believes
+    (with a deterministic solver), 1 the whole variety. mouth_share: how much of what the generator
+    changes about the encoder's mouth is used, 0..1.
+    """
+
+    steps: int = 4
+    hop: int = 5
+    ahead: bool = True
+    guidance: tuple[tuple[str, float], ...] = ()
+    mouth_noise: float = 0.0
+    other_noise: float = 1.0
+    mouth_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= 200:
+            raise InputError(f"steps must be 1 to 200, got {self.steps}.")
+        if self.hop < 1:
+            raise InputError(f"hop must be at least 1 frame, got {self.hop}.")
+        for name, scale in self.guidance:
+            if name not in CONDITIONS or not np.isfinite(scale):
+                raise InputError(
+                    f"guidance takes {', '.join(CONDITIONS)} with a number, got {name}={scale}."
+                )
+
+
+LIVE: Final = SamplerConfig()
+"""For live use, and what `render` uses too, so that a file looks as the live picture does."""
+
+PAPER: Final = SamplerConfig(steps=50, hop=10, ahead=False, guidance=(("a", 0.5), ("gaze", 1.0)))
+"""The published setting: 50 steps, two guided conditions, whole windows."""
+
+
+@dataclass(frozen=True, eq=False)
+class WindowSampler:
+    """Draws one window at a time; holds what no window changes."""
+
+    generator: Generator
+    config: SamplerConfig
+
+    def __post_init__(self) -> None:
+        longest = self.generator.config.window
+        if self.config.hop > longest:
+            raise InputError(f"hop must be 1 to {longest} frames, got {self.config.hop}.")
+
+    @property
+    def needs_frames(self) -> int:
+        """Frames that must have been heard before one can be shown."""
+        return 1 if self.config.ahead else self.config.hop
+
+    @cached_property
+    def table(self) -> SolverTable:
+        """The solver's steps."""
+        return ddim_table(self.config.steps)
+
+    @cached_property
+    def _times(self) -> Floats:
+        return self.generator.time_rows(self.table.times)
+
+    @cached_property
+    def _places(self) -> Floats:
+        return self.generator.window_rows(self.config.hop)
+
+    @cached_property
+    def _weights(self) -> Floats:
+        """x_0 = (1 + sum l_c) H(all) - sum l_c H(without c)."""
+        scales = [scale for _, scale in self.config.guidance]
+        return np.asarray([1.0 + sum(scales), *(-s for s in scales)], np.float32)
+
+    def draw(self, inputs: WindowInputs, mouth: Floats, rng: np.random.Generator) -> Floats:
+        """A window of channels, float32 [hop, 54].
+
+        mouth: float32 [hop, 54], channels of which MOUTH holds the encoder's estimate.
+        """
+        config = self.config
+        noise = rng.standard_normal((config.hop, CHANNELS)).astype(np.float32)
+        noise *= config.other_noise
+        noise[:, MOUTH] *= config.mouth_noise / max(config.other_noise, 1e-6)
+        passes = [self.generator.conditions(inputs)]
+        passes += [self.generator.conditions(inputs, (name,)) for name, _ in config.guidance]
+        window = ops.sample_window(
+            self.generator.model, np.stack(passes), self._times, self.table.coefficients,
+            self._weights, self._places, noise,
+        )  # fmt: skip
+        start = np.repeat(inputs.x_pre[-1:], config.hop, axis=0)
+        start[:, MOUTH] = mouth[:, MOUTH]
+        drawn: Floats = start + self.generator.scale[: config.hop] * window
+        return drawn
+
+    def draw_mouth(self, inputs: WindowInputs, mouth: Floats) -> Floats:
+        """The mouth's channels of one heard frame, float32 [len(MOUTH)].
+
+        One evaluation at the highest noise: the mean of what the network believes. mouth: float32
+        [1, 54], as for `draw`.
+        """
+        window = ops.sample_window(
+            self.generator.model, self.generator.conditions(inputs)[None], self._times[:1],
+            ddim_table(1).coefficients, np.ones(1, np.float32), self._places[:1],
+            np.zeros((1, CHANNELS), np.float32),
+        )  # fmt: skip
+        drawn: Floats = (mouth[0] + self.generator.scale[0] * window[0])[MOUTH]
+        return drawn

@@ -1,0 +1,62 @@
+"""Noise schedule and solver tables of the motion diffusion: immutable, computed once.
+
+x_t = alpha(t) x_0 + sigma(t) noise with alpha = cos(pi t / 2), sigma = sin(pi t / 2), t in 0..1
+(the cosine schedule of Nichol and Dhariwal 2021 in its angular form). The network predicts x_0.
+A deterministic DDIM step (Song, Meng and Ermon 2021) from t to s is linear in x_t and x_0:
+
+    x_s = (sigma_s / sigma_t) x_t + (alpha_s - alpha_t sigma_s / sigma_t) x_0
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+
+def alpha_sigma(
+    time: npt.NDArray[np.floating],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Signal and noise amplitude at diffusion times 0..1, float64, same shape."""
+    angle = np.asarray(time, np.float64) * (np.pi / 2)
+    return np.cos(angle), np.sin(angle)
+
+
+@dataclass(frozen=True, eq=False)
+class SolverTable:
+    """One deterministic DDIM run. times: float32 [n], of each step, falling from 1.
+
+    coefficients: float32 [n, 2], (keep, step): after each prediction x <- keep x + step x_0.
+    """
+
+    times: Floats
+    coefficients: Floats
+
+    @property
+    def steps(self) -> int:
+        """Network evaluations a window takes."""
+        return len(self.times)
+
+
+def ddim_table(steps: int) -> SolverTable:
+    """DDIM with equal spacing in time; the last prediction is the result. Raises ValueError."""
+    if not 1 <= steps <= 1000:
+        raise ValueError(f"ddim_table: steps must be 1 to 1000, got {steps}")
+    times = np.linspace(1.0, 0.0, steps + 1)
+    alpha, sigma = alpha_sigma(times)
+    keep = sigma[1:] / sigma[:-1]
+    step = alpha[1:] - alpha[:-1] * keep
+    return SolverTable(
+        times[:-1].astype(np.float32), np.stack([keep, step], axis=1).astype(np.float32)
+    )
+
+
+def time_features(times: Floats, size: int) -> Floats:
+    """Sinusoidal features of diffusion times, float32 [n, size] (Vaswani et al. 2017)."""
+    half = size // 2
+    rates = np.exp(-np.log(10000.0) * np.arange(half) / half)
+    angles = 1000.0 * np.asarray(times, np.float64)[:, None] * rates
+    return np.concatenate([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
