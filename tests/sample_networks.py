@@ -1,0 +1,77 @@
+"""Networks and windows for the sampler's tests and benchmarks: random, and of a size that is felt.
+
+Weights are scaled so that every layer changes its tokens about as much as a trained one does.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vasa_cam.ops import SamplerModel
+from vasa_cam.ops.sampler import tensor_shapes
+
+
+class NetworkSize(NamedTuple):
+    layers: int
+    width: int
+    hidden: int
+    channels: int
+    heads: int
+
+
+class Window(NamedTuple):
+    """The arguments of `ops.sample_window` after the model."""
+
+    condition: np.ndarray
+    time: np.ndarray
+    coefficients: np.ndarray
+    guidance: np.ndarray
+    position: np.ndarray
+    noise: np.ndarray
+
+
+def random_tensors(rng: np.random.Generator, size: NetworkSize) -> dict[str, np.ndarray]:
+    tensors = {}
+    shapes = tensor_shapes(size.layers, size.width, size.hidden, size.channels)
+    for name, shape in shapes.items():
+        values = rng.standard_normal(shape)
+        if len(shape) == 2:
+            values /= np.sqrt(shape[1])
+        else:
+            values *= 0.2
+        if name.endswith("weight") and "norm" in name:
+            values += 1.0
+        tensors[name] = values.astype(np.float32)
+    return tensors
+
+
+def random_model(rng: np.random.Generator, size: NetworkSize) -> SamplerModel:
+    return SamplerModel(random_tensors(rng, size), size.heads)
+
+
+def random_window(
+    rng: np.random.Generator,
+    size: NetworkSize,
+    passes: int,
+    condition: int,
+    frames: int,
+    steps: int,
+) -> Window:
+    """Guidance as the paper's: one pass with everything, the others taken off in shares."""
+
+    def normal(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape).astype(np.float32)
+
+    guidance = np.full(passes, -0.4, np.float32)
+    guidance[0] = 1.0 + 0.4 * (passes - 1)
+    noise_left = np.linspace(0.9, 0.0, steps)
+    return Window(
+        condition=normal(passes, condition, size.width),
+        time=normal(steps, size.width),
+        coefficients=np.stack([noise_left, 1.0 - noise_left], axis=1).astype(np.float32),
+        guidance=guidance,
+        position=normal(frames, size.width),
+        noise=normal(frames, size.channels),
+    )
