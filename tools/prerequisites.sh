@@ -46,6 +46,8 @@ if [ "$purpose" = test ]; then
   need pulseaudio-utils command -v pactl
   need libasound2-plugins has_alsa_pulse
   need libgtest-dev test -e /usr/include/gtest/gtest.h
+  need flite command -v flite
+  need libespeak-ng1 has_library libespeak-ng.so.1
 fi
 
 [ -n "$missing" ] || exit 0
