@@ -23,6 +23,9 @@ from vasa_cam.motion.schedule import SolverTable, ddim_table
 Floats = npt.NDArray[np.float32]
 
 
+_NOT_HEARD: Final = tuple(name for name in CONDITIONS if name not in ("a_pre", "a"))
+
+
 @dataclass(frozen=True)
 class SamplerConfig:
     """How windows are drawn.
@@ -122,11 +125,13 @@ class WindowSampler:
     def draw_mouth(self, inputs: WindowInputs, mouth: Floats) -> Floats:
         """The mouth's channels of one heard frame, float32 [len(MOUTH)].
 
-        One evaluation at the highest noise: the mean of what the network believes. mouth: float32
-        [1, 54], as for `draw`.
+        One evaluation at the highest noise: the mean of what the network believes, from the sound
+        alone, so that no gaze, emotion or seed changes what is said. mouth: float32 [1, 54], as for
+        `draw`.
         """
+        heard = self.generator.conditions(inputs, _NOT_HEARD)
         window = ops.sample_window(
-            self.generator.model, self.generator.conditions(inputs)[None], self._times[:1],
+            self.generator.model, heard[None], self._times[:1],
             ddim_table(1).coefficients, np.ones(1, np.float32), self._places[:1],
             np.zeros((1, CHANNELS), np.float32),
         )  # fmt: skip
