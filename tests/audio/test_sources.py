@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +35,10 @@ SPEECH = REPOSITORY / "vasa_cam" / "assets" / "demo_speech.flac"
         ("silence", SilenceSource),
     ],
 )
-def test_every_kind_of_source_has_a_name(spec: str, kind: type) -> None:
+def test_every_kind_of_source_has_a_name(
+    spec: str, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
     assert type(audio_source(spec)) is kind
 
 
@@ -41,6 +46,15 @@ def test_every_kind_of_source_has_a_name(spec: str, kind: type) -> None:
 def test_other_names_are_refused_with_the_list(spec: str) -> None:
     with pytest.raises(InputError, match=r"expected mic, mic:NAME_OR_INDEX, monitor"):
         audio_source(spec)
+
+
+def test_a_terminal_is_no_pcm_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    leader, follower = os.openpty()
+    with os.fdopen(follower, "r") as terminal:
+        monkeypatch.setattr("sys.stdin", terminal)
+        with pytest.raises(InputError, match=r"16-bit, little-endian, mono, 16 kHz.*terminal"):
+            audio_source("pcm:-")
+    os.close(leader)
 
 
 def test_a_missing_file_is_told_before_anything_starts(tmp_path: Path) -> None:

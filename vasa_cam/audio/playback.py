@@ -22,6 +22,8 @@ LOST_AFTER_S: Final = 1.5
 # An idle sound server asks for the first samples at once and for more only two seconds later.
 _GRACE_S: Final = 5.0
 _BLOCK_MS: Final = 10
+# Asked of the device: room for a busy processor. It is part of the delay, so it costs nothing.
+_LATENCY_S: Final = 0.06
 _CHECK_S: Final = 0.25
 _BACK_OFF_S: Final = (0.5, 5.0)
 _LONGEST_LATENCY_S: Final = 1.0
@@ -189,7 +191,7 @@ class _OpenOutput:
         self._compensate = compensate
         self._opened_ns = self._called_ns = time.monotonic_ns()
         block_frames = max(1, round(device.rate_hz * _BLOCK_MS / 1000))
-        self._stream = DeviceStream(device, "output", block_frames, self._callback)
+        self._stream = DeviceStream(device, "output", block_frames, self._callback, _LATENCY_S)
         self._presence = Presence(device, "output")
 
     def is_alive(self) -> bool:

@@ -56,6 +56,11 @@ def audio_source(
     if kind == "ws" and not rest:
         return PcmSource(block_ms=block_ms, clock=clock)
     if kind == "pcm" and rest == "-":
+        if sys.stdin is None or sys.stdin.isatty():
+            raise InputError(
+                "pcm:- expects raw samples (16-bit, little-endian, mono, 16 kHz) on standard "
+                "input, and that is a terminal; pipe a program's sound into it."
+            )
         return PcmSource(sys.stdin.buffer, block_ms=block_ms, clock=clock)
     if kind == "file" and rest:
         return FileSource(Path(rest).expanduser(), loop=loop, block_ms=block_ms, clock=clock)
