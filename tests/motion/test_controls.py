@@ -25,6 +25,7 @@ from vasa_cam.motion.controls import (
     scale_head,
     scale_lips,
 )
+from vasa_cam.motion.gaze import gaze_of
 from vasa_cam.motion.pose import VIEW_DISTANCE_IOD
 from vasa_cam.motion.space import COEFFICIENTS, INDEX, ROTATION, TRANSLATION, neutral
 from vasa_cam.motion.voice import VoiceConfig, VoiceMotion, VoiceStream
@@ -180,11 +181,12 @@ def test_rendered_lips_stay_closed_under_every_emotion(emotion: str) -> None:
 
 def test_gaze_leaves_the_lips(speech: np.ndarray) -> None:
     ahead, aside = _spoken(speech), _spoken(speech, gaze_deg=(25.0, -15.0))
-    np.testing.assert_array_equal(ahead[:, MOUTH], aside[:, MOUTH])
+    np.testing.assert_allclose(ahead[:, MOUTH], aside[:, MOUTH], atol=1e-5)
     assert np.corrcoef(_gap(ahead), _gap(aside))[0, 1] > 0.95
-    look = aside[:, INDEX["eyeLookOutLeft"]] - aside[:, INDEX["eyeLookInLeft"]]
-    before = ahead[:, INDEX["eyeLookOutLeft"]] - ahead[:, INDEX["eyeLookInLeft"]]
-    assert np.median(look - before) == pytest.approx(25.0 / 35.0, abs=0.02)
+    found, before = (np.median(gaze_of(frames), axis=0) for frames in (aside, ahead))
+    np.testing.assert_allclose(found - before, [25.0, -15.0], atol=3.0)
+    # Part of the way the head goes: the nose to the picture's right is a negative turn.
+    assert np.rad2deg(aside[25:, ROTATION].mean(axis=0))[1] < -1.0
 
 
 @pytest.mark.parametrize("emotion", EMOTIONS)
@@ -197,16 +199,15 @@ def test_emotion_leaves_what_is_said(speech: np.ndarray, emotion: str) -> None:
 
 def test_distance_moves_the_head_along_the_cameras_axis(speech: np.ndarray) -> None:
     near, far = _spoken(speech), _spoken(speech, distance=1.2)
-    moved = far[:, TRANSLATION] - near[:, TRANSLATION]
-    expected = np.tile([0.0, 0.0, 0.2 * VIEW_DISTANCE_IOD], (len(moved), 1))
-    np.testing.assert_allclose(moved, expected, atol=1e-5)
-    np.testing.assert_array_equal(near[:, :COEFFICIENTS], far[:, :COEFFICIENTS])
+    moved = (far[:, TRANSLATION] - near[:, TRANSLATION]).mean(axis=0)
+    np.testing.assert_allclose(moved, [0.0, 0.0, 0.2 * VIEW_DISTANCE_IOD], atol=0.06)
+    np.testing.assert_allclose(near[:, MOUTH], far[:, MOUTH], atol=1e-5)
 
 
 def test_gains_act_on_their_part(speech: np.ndarray) -> None:
     plain = _spoken(speech)
     half = _spoken(speech, lips=0.5)
-    np.testing.assert_allclose(_gap(half), 0.5 * np.maximum(0.0, _gap(plain)), atol=0.012)
+    np.testing.assert_allclose(_gap(half), 0.5 * np.maximum(0.0, _gap(plain)), atol=0.02)
     strong = _spoken(speech, lips=2.0)
     closed = _gap(plain) < 0.005
     assert closed.sum() > 20 and _gap(strong)[closed].max() < 0.02

@@ -211,6 +211,8 @@ def train(
             checkpoint(run.average, run.step)
             begin = time.time()
     batches.close()  # type: ignore[attr-defined]
+    if place.world > 1:
+        torch.distributed.destroy_process_group()
     run.average.eval()
     return run.average
 
