@@ -80,7 +80,7 @@ class Page:
     def go(self, url: str) -> None:
         """Open an address and wait until it is loaded."""
         self.call("Page.navigate", url=url)
-        self.wait("document.readyState === 'complete' && location.protocol !== 'about:'")
+        self.wait("document.readyState === 'complete'")
 
     def value(self, expression: str) -> Any:
         """The value of a JavaScript expression; promises are awaited."""

@@ -1,17 +1,15 @@
-"""The preview server as its clients meet it: frames, controls, sound, figures, and refusals."""
+"""The preview server: its life, and the frames that viewers get."""
 
 from __future__ import annotations
 
 import asyncio
 import io
-import json
 import socket
 import threading
 import time
 import urllib.error
-import urllib.request
 import zlib
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
@@ -20,47 +18,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from preview_client import (
+    Daemon,
+    Feeding,
+    address,
+    get,
+    parsed,
+    picture,
+    serving,
+    talk,
+)
 
 from vasa_cam.errors import InputError
 from vasa_cam.output.preview import PreviewConfig, PreviewServer
-from vasa_cam.output.preview_frames import (
-    HAS_ALPHA,
-    HEADER,
-    MIRRORED,
-    FrameEncoder,
-    FrameTimes,
-)
-from vasa_cam.output.preview_guard import Bucket
-from vasa_cam.output.preview_routes import AUDIO_MESSAGE_BYTES, COMMAND_BYTES, VIEWERS
+from vasa_cam.output.preview_frames import HAS_ALPHA, MIRRORED, FrameEncoder, FrameTimes
+from vasa_cam.output.preview_routes import VIEWERS
 from vasa_cam.output.sink import LayeredSink, Sink
-
-WAIT_S = 30.0
-
-
-class Daemon:
-    """What the server is given: remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.commands: list[dict[str, Any]] = []
-        self.sound = bytearray()
-        self.cleared = 0
-        self.room = 1 << 30
-
-    def control(self, command: dict[str, Any]) -> dict[str, Any]:
-        self.commands.append(command)
-        if command.get("command") == "explode":
-            raise RuntimeError("boom")
-        if command.get("command") != "gaze":
-            raise InputError("there is no such command.")
-        return {"seen": len(self.commands)}
-
-    def pcm(self, data: bytes) -> int:
-        taken = data[: max(0, self.room - len(self.sound))]
-        self.sound += taken
-        return len(data) - len(taken)
-
-    def clear(self) -> None:
-        self.cleared += 1
 
 
 @pytest.fixture
@@ -70,81 +43,8 @@ def daemon() -> Daemon:
 
 @pytest.fixture
 def server(daemon: Daemon) -> Iterator[PreviewServer]:
-    server = PreviewServer(
-        metrics=lambda: "vasa_cam_frames_shown_total 7\n",
-        control=daemon.control,
-        pcm=daemon.pcm,
-        clear=daemon.clear,
-    )
-    server.open()
-    yield server
-    server.close()
-
-
-def talk(work: Callable[[aiohttp.ClientSession], Coroutine[Any, Any, Any]]) -> Any:
-    """Run a client's coroutine with a session."""
-
-    async def run() -> Any:
-        async with aiohttp.ClientSession() as session:
-            return await asyncio.wait_for(work(session), WAIT_S)
-
-    return asyncio.run(run())
-
-
-def address(server: PreviewServer, path: str, **query: object) -> str:
-    fields = "&".join(f"{key}={value}" for key, value in query.items())
-    return f"http://127.0.0.1:{server.port}{path}?{fields}&token={server.token}"
-
-
-def get(url: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
-    request = urllib.request.Request(
-        url, headers={k.replace("_", "-"): v for k, v in headers.items()}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
-            return answer.status, answer.read(), dict(answer.headers)
-    except urllib.error.HTTPError as error:
-        return error.code, error.read(), dict(error.headers)
-
-
-def picture(k: int, channels: int = 3, size: tuple[int, int] = (64, 48)) -> np.ndarray:
-    width, height = size
-    frame = np.full((height, width, channels), 10 * (k % 20), np.uint8)
-    if channels == 4:
-        frame[..., 3] = np.linspace(0, 255, width, dtype=np.uint8)
-    frame.setflags(write=False)
-    return frame
-
-
-class Feeding:
-    """A sink's thread that sends frames until the block is left."""
-
-    def __init__(self, server: PreviewServer, channels: int = 3, every_s: float = 0.01) -> None:
-        self._server, self._channels, self._every_s = server, channels, every_s
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.sent = 0
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._every_s):
-            self.sent += 1
-            now_ns = time.monotonic_ns()
-            frame = picture(self.sent, self._channels)
-            self._server.send(frame, now_ns - 150_000_000, now_ns, self.sent)
-
-    def __enter__(self) -> Feeding:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-
-def parsed(message: bytes) -> tuple[tuple[Any, ...], np.ndarray, bytes]:
-    header = HEADER.unpack_from(message)
-    jpeg = message[HEADER.size : HEADER.size + header[7]]
-    return header, np.asarray(Image.open(io.BytesIO(jpeg))), message[HEADER.size + header[7] :]
+    with serving(daemon) as server:
+        yield server
 
 
 def test_it_is_a_sink(server: PreviewServer) -> None:
@@ -191,9 +91,6 @@ def test_a_taken_port_is_told() -> None:
 def test_bad_settings_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         PreviewConfig(**options)
-
-
-# Frames
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.sampled_from([3, 4]), st.booleans())
@@ -359,253 +256,3 @@ def test_closing_with_viewers_is_quick_and_says_goodbye(server: PreviewServer) -
     with Feeding(server):
         code, took = talk(watch)
     assert code == 1001 and took < 5.0
-
-
-# Controls, figures
-
-
-def post(server: PreviewServer, body: object, **headers: str) -> tuple[int, dict[str, Any]]:
-    async def send(session: aiohttp.ClientSession) -> tuple[int, Any]:
-        data = body if isinstance(body, str) else json.dumps(body)
-        kind = {"Content-Type": "application/json"}
-        async with session.post(
-            address(server, "/control"), data=data, headers=kind | headers
-        ) as r:
-            text = await r.text()
-            return r.status, json.loads(text) if text.startswith("{") else {"text": text}
-
-    return talk(send)
-
-
-def test_a_command_by_post(server: PreviewServer, daemon: Daemon) -> None:
-    assert post(server, {"command": "gaze", "x": 5, "id": 9}) == (
-        200,
-        {"ok": True, "seen": 1, "id": 9},
-    )
-    assert daemon.commands == [{"command": "gaze", "x": 5}]
-
-
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        ("not json", "not JSON"),
-        ("[" * 2000, "not JSON"),
-        ("[1]", "expected an object"),
-        ({"command": "fly"}, "no such command"),
-        ({"command": "explode"}, "its log says more"),
-    ],
-)
-def test_what_cannot_be_done_is_told(server: PreviewServer, body: object, words: str) -> None:
-    status, reply = post(server, body)
-    assert status == 400 and not reply["ok"] and words in reply["error"]
-
-
-def test_commands_by_socket_survive_nonsense_and_floods(
-    server: PreviewServer, daemon: Daemon
-) -> None:
-    async def flood(session: aiohttp.ClientSession) -> list[dict[str, Any]]:
-        async with session.ws_connect(address(server, "/control")) as control:
-            await control.send_str("{broken")
-            for k in range(150):
-                await control.send_json({"command": "gaze", "x": k, "id": k})
-            replies = [await control.receive_json() for _ in range(151)]
-            await asyncio.sleep(1.0)
-            await control.send_json({"command": "gaze", "x": 0})
-            return [*replies, await control.receive_json()]
-
-    replies = talk(flood)
-    assert not replies[0]["ok"] and replies[1]["ok"] and replies[-1]["ok"]
-    assert [reply["id"] for reply in replies[1:-1]] == list(range(150))
-    refused = [reply for reply in replies if reply.get("busy")]
-    assert len(refused) > 20 and len(daemon.commands) + len(refused) == 151
-
-
-def test_a_client_that_never_stops_is_sent_away(server: PreviewServer) -> None:
-    async def flood(session: aiohttp.ClientSession) -> int | None:
-        async with session.ws_connect(address(server, "/control")) as control:
-            for _ in range(2_000):
-                if control.closed:
-                    break
-                await control.send_json({"command": "gaze"})
-                await control.receive()
-            return control.close_code
-
-    assert talk(flood) == 1008
-
-
-def test_figures_for_prometheus(server: PreviewServer) -> None:
-    url = f"http://127.0.0.1:{server.port}/metrics"
-    status, body, headers = get(url, Authorization=f"Bearer {server.token}")
-    assert (status, body) == (200, b"vasa_cam_frames_shown_total 7\n")
-    assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
-
-
-# Sound
-
-
-def test_sound_of_a_voice_agent(server: PreviewServer, daemon: Daemon) -> None:
-    speech = np.random.default_rng(0).integers(-9, 9, 16_000, np.int16).tobytes()
-
-    async def speak(session: aiohttp.ClientSession) -> Any:
-        async with session.ws_connect(address(server, "/audio")) as audio:
-            for first in range(0, len(speech), 641):
-                await audio.send_bytes(speech[first : first + 641])
-            await audio.send_str("clear")
-            answer = await audio.receive_json()
-            with pytest.raises(aiohttp.WSServerHandshakeError) as second:
-                await session.ws_connect(address(server, "/audio"))
-            await audio.send_str("what")
-            return answer, second.value.status, await audio.receive_json()
-
-    answer, second, unknown = talk(speak)
-    assert answer == {"ok": True} and daemon.cleared == 1
-    assert bytes(daemon.sound) == speech
-    assert second == 409 and not unknown["ok"]
-    assert talk(speak)[0] == {"ok": True}  # the next one may speak
-
-
-def test_a_sender_without_measure_is_slowed_and_told(server: PreviewServer, daemon: Daemon) -> None:
-    daemon.room = 1_000_000
-
-    async def speak(session: aiohttp.ClientSession) -> tuple[float, int]:
-        async with session.ws_connect(address(server, "/audio")) as audio:
-            begun = time.monotonic()
-            for _ in range(50):
-                await audio.send_bytes(bytes(AUDIO_MESSAGE_BYTES))
-            dropped = 0
-            while dropped < 50 * AUDIO_MESSAGE_BYTES - 1_000_000:
-                dropped += (await audio.receive_json())["dropped_bytes"]
-            return time.monotonic() - begun, dropped
-
-    took, dropped = talk(speak)
-    assert dropped == 50 * AUDIO_MESSAGE_BYTES - 1_000_000
-    assert took > 0.8  # 3.3 MB, of which 1.6 at once and 1.6 a second
-
-
-def test_without_such_a_source_no_sound_is_taken() -> None:
-    server = PreviewServer(metrics=str, control=dict)
-    server.open()
-    try:
-        assert get(address(server, "/audio"))[0] == 409
-    finally:
-        server.close()
-
-
-# Refusals
-
-
-DATA = ["/frames", "/stream.mjpg", "/metrics", "/control", "/audio"]
-
-
-@pytest.mark.parametrize("path", DATA)
-@pytest.mark.parametrize("token", ["", "?token=", "?token=guess"])
-def test_without_the_token_there_is_nothing(server: PreviewServer, path: str, token: str) -> None:
-    status, body, _ = get(f"http://127.0.0.1:{server.port}{path}{token}")
-    assert status == 401 and b"open the link" in body
-    status, _, _ = get(f"http://127.0.0.1:{server.port}{path}", Authorization="Bearer guess")
-    assert status == 401
-
-
-@pytest.mark.parametrize("path", ["/", "/obs", "/health", "/page/page.js", *DATA])
-def test_a_name_that_was_pointed_here_is_refused(server: PreviewServer, path: str) -> None:
-    """DNS rebinding: the browser thinks it talks to its own site, and says so."""
-    for host in ("evil.example", f"evil.example:{server.port}", "127.0.0.1", "[::1]"):
-        status, body, _ = get(address(server, path), Host=host)
-        assert status == 421 and server.token.encode() not in body
-
-
-@pytest.mark.parametrize("path", ["/", *DATA])
-@pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "https://127.0.0.1:{port}", "http://127.0.0.1:1"]
-)
-def test_other_web_pages_are_refused(server: PreviewServer, path: str, origin: str) -> None:
-    status, _, _ = get(address(server, path), Origin=origin.format(port=server.port))
-    assert status == 403
-
-
-def test_the_own_page_is_not(server: PreviewServer) -> None:
-    for host in ("127.0.0.1", "localhost"):
-        name = f"{host}:{server.port}"
-        assert get(address(server, "/metrics"), Origin=f"http://{name}", Host=name)[0] == 200
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/page/../preview.py",
-        "/page/%2e%2e/preview.py",
-        "/page/..%2fpreview.py",
-        "/page//etc/passwd",
-        "/page/",
-        "/etc/passwd",
-        "/page/index.html",
-    ],
-)
-def test_no_path_leads_out_of_the_page(server: PreviewServer, path: str) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), WAIT_S) as raw:
-        host = f"127.0.0.1:{server.port}"
-        raw.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {server.token}\r\n"
-            "Connection: close\r\n\r\n".encode()
-        )
-        answer = b"".join(iter(lambda: raw.recv(65536), b""))
-    assert answer.split()[1] == b"404"
-
-
-def test_pages_hold_no_secret_and_are_fenced_in(server: PreviewServer) -> None:
-    for path in (
-        "/",
-        "/obs",
-        "/page/page.js",
-        "/page/frames.js",
-        "/page/page.css",
-        "/page/icon.svg",
-    ):
-        status, body, headers = get(f"http://127.0.0.1:{server.port}{path}")
-        assert status == 200 and server.token.encode() not in body
-        policy = headers["Content-Security-Policy"]
-        assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
-        assert "unsafe" not in policy and "*" not in policy
-        assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Referrer-Policy"] == "no-referrer"
-        assert headers["Cache-Control"] == "no-store"
-        assert b"http://" not in body.replace(b"http://www.w3.org/2000/svg", b"")
-        assert b"https://" not in body and b"//cdn" not in body
-
-
-def test_too_large_and_wrong_kinds_of_requests(server: PreviewServer) -> None:
-    assert post(server, {"command": "x" * COMMAND_BYTES})[0] == 413
-    form = {"Content-Type": "application/x-www-form-urlencoded"}
-    assert post(server, "command=stop", **form)[0] == 415
-    assert get(address(server, "/frames"))[0] == 426
-
-    async def shout(session: aiohttp.ClientSession, path: str, size: int) -> int | None:
-        async with session.ws_connect(address(server, path)) as channel:
-            await channel.send_bytes(bytes(size))
-            while not channel.closed:
-                await channel.receive()
-            return channel.close_code
-
-    for path, size in [("/control", 5_000), ("/frames", 300), ("/audio", 70_000)]:
-        assert talk(lambda s, p=path, n=size: shout(s, p, n)) == 1009
-
-
-def test_half_open_connections_do_not_hold_up_the_end() -> None:
-    server = PreviewServer(metrics=str, control=dict)
-    server.open()
-    idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
-    idle[0].sendall(b"GET /frames HTT")
-    begun = time.monotonic()
-    server.close()
-    assert time.monotonic() - begun < 5.0
-    for one in idle:
-        one.close()
-
-
-def test_a_bucket_gives_so_much_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr("vasa_cam.output.preview_guard.time.monotonic", lambda: now[0])
-    bucket = Bucket(rate=10.0, burst=5.0)
-    assert [bucket.take() for _ in range(6)] == [0.0] * 5 + [pytest.approx(0.1)]
-    now[0] += 0.25
-    assert [bucket.take() == 0.0 for _ in range(3)] == [True, True, False]

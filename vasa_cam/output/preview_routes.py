@@ -140,7 +140,7 @@ class Routes:
                 finally:
                     sender.cancel()
                     await asyncio.gather(sender, return_exceptions=True)
-                return socket
+            return socket
 
     async def _mjpeg(self, request: web.Request) -> web.StreamResponse:
         """For programs that know no WebSockets: an endless multipart answer of JPEGs."""
@@ -183,7 +183,7 @@ class Routes:
                         await socket.close(code=1008, message=b"too many commands")
                         break
                     await socket.send_json(reply)
-                return socket
+            return socket
         finally:
             self._controllers -= 1
 
@@ -211,7 +211,7 @@ class Routes:
                         await socket.send_json({"ok": True})
                     elif message.type == WSMsgType.TEXT:
                         await socket.send_json({"ok": False, "error": "expected bytes or clear."})
-                return socket
+            return socket
         finally:
             self._speaker = False
 
@@ -231,11 +231,15 @@ class Routes:
             return {"ok": True} | dict(await self._call(self._hooks.control, command)) | mark
         except InputError as error:
             return {"ok": False, "error": str(error)} | mark
+        except ConnectionError:
+            raise
         except Exception:
             _log.exception("a command from the preview failed")
             return {"ok": False, "error": "failed inside vasa-cam; its log says more."} | mark
 
     async def _call(self, function: Callable[..., Any], *arguments: object) -> Any:
+        if self._goodbyes is not None:
+            raise ConnectionAbortedError("the server has ended")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._workers, function, *arguments)
 
@@ -264,6 +268,8 @@ class Routes:
         self._sockets.add(socket)
         try:
             yield socket
+        except ConnectionError:
+            pass  # gone in the middle of an answer
         finally:
             self._sockets.discard(socket)
             # A handler that returned at once would cut the connection before the goodbye is sent.

@@ -92,7 +92,7 @@ find("panic").onclick = () => {
 // Sliders
 
 function label(slider) {
-  const output = slider.closest("label").querySelector("output");
+  const output = slider.closest("label").querySelector(".value");
   const digits = slider.step.includes(".") ? 2 : 0;
   output.textContent = Number(slider.value).toFixed(digits) + (slider.dataset.unit ?? "");
 }
