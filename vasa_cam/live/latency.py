@@ -22,10 +22,11 @@ Doubles = npt.NDArray[np.float64]
 RATE_HZ: Final = 16_000
 """Of every sound here."""
 
-_GRID_HZ: Final = 200.0
+_GRID_HZ: Final = 100.0
 _LONGEST_S: Final = 3.0
 _FOLLOWS: Final = 0.62  # frames of another voice reach 0.54, found anywhere in the picture
 _HEARD: Final = 0.1
+_LIVELY: Final = 300
 _BLOCKS: Final = 12
 _PARTS: Final = 3
 
@@ -129,8 +130,9 @@ def _picture_lag(opening: Floats, played_s: float, seen: Sighting) -> tuple[floa
     """Lag of the picture, half its range over parts, and the correlation at that lag."""
     duration_s = len(opening) / MOTION_RATE_HZ
     grid_s = np.arange(0.0, duration_s + _LONGEST_S, 1.0 / _GRID_HZ)
+    lively = np.argsort(seen.blocks.std(axis=0))[-_LIVELY:]
     blocks = np.stack(
-        [np.interp(grid_s, seen.times_s - played_s, column) for column in seen.blocks.T]
+        [np.interp(grid_s, seen.times_s - played_s, seen.blocks[:, block]) for block in lively]
     )
     # Slow changes of light and pose say nothing about the lips.
     blocks = _fast_part(blocks)
