@@ -140,3 +140,11 @@ def test_training_and_distillation_learn_and_go_on(streams: Streams, tmp_path: P
     loss, _ = StageLoss(predictor(teacher, (("a", 0.5),)), 4)(teacher, batch)
     loss.backward()
     assert np.isfinite(float(loss.detach()))
+
+
+def test_events_that_nobody_knows_are_those_the_encoder_hears() -> None:
+    blind = [dataclasses.replace(clip, events=None) for clip in _clips()]
+    config = StreamConfig(seconds=6.0)
+    streams = build_streams([blind], (1.0,), packaged_encoder(), 0.002, config, seed=3)
+    assert np.isfinite(streams.channels).all()
+    assert streams.channels[:, MOUTH].max() > 0.05

@@ -1,7 +1,7 @@
 """Distil the generator for few steps: progressive distillation (Salimans and Ho 2022).
 
-Command: python -m vasa_cam.training.distill --talk DIR --speech DIR --voices DIR --encoder FILE
-         --generator FILE -o FILE [--config FILE.json] [--run DIR]
+Command: python -m vasa_cam.training.distill --talk DIR [DIR ...] --speech DIR --voices DIR
+         --encoder FILE --generator FILE -o FILE [--config FILE.json] [--run DIR]
 
 In stages the student learns to do in one DDIM step what its teacher does in two; the first teacher
 may be guided, and then guidance is learnt with it. The student of a stage teaches the next.
@@ -126,7 +126,8 @@ def module_of(generator: Generator) -> GeneratorModule:
 def main() -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("talk", "speech", "voices", "encoder", "generator"):
+    parser.add_argument("--talk", type=Path, nargs="+", required=True)
+    for name in ("speech", "voices", "encoder", "generator"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--config", type=Path, help="JSON with settings of MotionTraining")

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from vasa_cam.motion.channels import BLINK, CHANNELS, MOUTH, OTHERS, to_channels
 from vasa_cam.motion.controls import EMOTIONS, ControlFrames, ControlGlide, Controls
-from vasa_cam.motion.encoder import EncoderStream, VoiceEncoder
+from vasa_cam.motion.encoder import Encoder
 from vasa_cam.motion.generator import DISTANCE_UNIT, GAZE_UNIT_DEG, previous_rows
 from vasa_cam.motion.idle import IdleConfig, IdleFrames, IdleStream
 from vasa_cam.motion.idle_face import compose
@@ -48,11 +48,14 @@ _HEAD_SHARE: Final = (0.25, 0.2)
 
 @dataclass(frozen=True)
 class LipClip:
-    """A voice with lips. audio: float32 [640 T]; mouth: [T, 16] controls; events: [T, 3]."""
+    """A voice with lips. audio: float32 [640 T]; mouth: [T, 16] controls; events: [T, 3].
+
+    Without events (phones are not known) those that the encoder hears are taken.
+    """
 
     audio: Floats
     mouth: Floats
-    events: Floats
+    events: Floats | None
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Streams:
 def _joined_clips(
     clips: list[LipClip], config: StreamConfig, rng: np.random.Generator
 ) -> tuple[Floats, Floats, Floats]:
-    """Sound [640 T], mouth controls [T, 16] and events [T, 3] of one stream."""
+    """Sound [640 T], mouth controls [T, 16] and events [T, 3] (NaN: unknown) of one stream."""
     rows: list[tuple[Floats, Floats, Floats]] = []
     total = 0
     while total < config.seconds * 25:
@@ -101,11 +104,13 @@ def _joined_clips(
         still = np.zeros((pause, clip.mouth.shape[1] + 3), np.float32)
         rows.append((quiet, still[:, 3:], still[:, :3]))
         frames = min(len(clip.mouth), len(clip.audio) // _FRAME)
-        rows.append((clip.audio[: frames * _FRAME], clip.mouth[:frames], clip.events[:frames]))
+        unknown = np.full((frames, 3), np.nan, np.float32)
+        events = unknown if clip.events is None else clip.events[:frames]
+        rows.append((clip.audio[: frames * _FRAME], clip.mouth[:frames], events))
         total += pause + frames
     gain = np.float32(10.0 ** (rng.uniform(-config.gain_db, config.gain_db) / 20.0))
-    audio, mouth, events = (np.concatenate(column) for column in zip(*rows, strict=True))
-    return np.clip(gain * audio, -1.0, 1.0).astype(np.float32), mouth, events
+    audio, mouth, known = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return np.clip(gain * audio, -1.0, 1.0).astype(np.float32), mouth, known
 
 
 def _random_controls(rng: np.random.Generator) -> tuple[Controls, tuple[float, float, float]]:
@@ -169,12 +174,13 @@ def _idle_frames(
 
 
 def one_stream(
-    clips: list[LipClip], encoder: VoiceEncoder, config: StreamConfig, rng: np.random.Generator
+    clips: list[LipClip], encoder: Encoder, config: StreamConfig, rng: np.random.Generator
 ) -> Arrays:
     """The arrays of `Streams` for one stream."""
     sound, mouth, events = _joined_clips(clips, config, rng)
     frames = len(mouth)
-    heard = EncoderStream(encoder).push(np.concatenate([sound, np.zeros(_TAIL, np.float32)]))
+    ears = encoder.ears(recording=sound)
+    heard = ears.push(np.concatenate([sound, np.zeros(_TAIL, np.float32)]))
     prosody = ProsodyFollower().push(heard.loudness, heard.speech)
     controls, posture = _steered(frames, rng)
     idle = _idle_frames(
@@ -186,6 +192,7 @@ def one_stream(
     moved = IdleFrames(rotation, idle.translation, idle.blink, idle.gaze_deg, idle.brow)
     # The generator moves around what is asked for; gaze and distance themselves are added later.
     still = ControlGlide().advance(frames)
+    events = np.where(np.isnan(events), heard.mouth.events, events)
     # The same sharpening for what is wanted and what is guessed: they differ in what was heard.
     known = MouthSound(mouth, events, heard.mouth.vowels)
     wanted, guess = (
@@ -227,7 +234,7 @@ def _slow_rows(channels: Floats, controls: ControlFrames, rng: np.random.Generat
 def build_streams(
     groups: list[list[LipClip]],
     shares: tuple[float, ...],
-    encoder: VoiceEncoder,
+    encoder: Encoder,
     hours: float,
     config: StreamConfig,
     seed: int,

@@ -26,7 +26,8 @@ class Sample:
 
     power: float32 [4 T + 2, bands] mel band powers. controls: float32 [T, 16]. movement: float32
     [T, 144] landmark movement (48 landmarks, x y z). events: float32 [T, 3] seal, tuck, speech.
-    trust: weight of its lip error.
+    trust: weight of its lip error. known: whether its phones are, so that events and gestures may
+    be learnt from it.
     """
 
     power: Floats
@@ -34,6 +35,7 @@ class Sample:
     movement: Floats
     events: Floats
     trust: float = 1.0
+    known: bool = True
 
     def __post_init__(self) -> None:
         if len(self.power) != 4 * len(self.controls) + 2:
@@ -67,6 +69,7 @@ def with_lead(sample: Sample, frames: int, rng: np.random.Generator) -> Sample:
         resting(sample.movement),
         resting(sample.events),
         sample.trust,
+        sample.known,
     )
 
 
@@ -99,9 +102,10 @@ def phone_events(phones: list[Phone], frames: int, lead_s: float = 0.02) -> Floa
 
 
 def talk_sample(clip: TalkClip, rest: Floats, factor: float = 1.0) -> Sample:
-    """A tracked clip, `factor` times faster (and higher); needs its phones for the events.
+    """A tracked clip, `factor` times faster (and higher).
 
-    Seals are B, P and M where the tracked lips did close.
+    Seals are B, P and M where the tracked lips did close. Without phones nothing is known but that
+    somebody speaks.
     """
     movement = clip_movement(clip, rest)
     controls = fit_controls(movement)
@@ -114,11 +118,15 @@ def talk_sample(clip: TalkClip, rest: Floats, factor: float = 1.0) -> Sample:
         phones = _faster(phones, factor)
         movement, controls, gap = (_resampled_rows(x, factor) for x in (movement, controls, gap))
     frames = len(controls)
+    flat = movement.reshape(frames, -1)
+    if clip.phones is None:
+        events = np.tile(np.array([0.0, 0.0, 1.0], np.float32), (frames, 1))
+        return Sample(analysed(audio, frames), controls, flat, events, known=False)
     times = np.arange(frames) / RATE_HZ
     events = phone_events(phones, frames)
     near = symbol_track(phones, SEALED, times, 0.07) > 0.0
     events[:, 0] = near & (gap < _CLOSED_IOD)
-    return Sample(analysed(audio, frames), controls, movement.reshape(frames, -1), events)
+    return Sample(analysed(audio, frames), controls, flat, events)
 
 
 def voiced_sample(power: Floats, phones: list[Phone], controls: Floats, trust: float) -> Sample:

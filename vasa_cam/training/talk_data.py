@@ -28,7 +28,7 @@ class TalkClip:
 
     audio: float32 [640 T] at 16 kHz. landmarks: float32 [T, 60, 3] in inter-ocular distances, our
     axes (y down, z away). scores: float32 [T, 52] tracker scores. pose: float32 [T, 6], our axes
-    (radians, inter-ocular distances). phones: None where no alignment exists.
+    (radians, inter-ocular distances). phones: None where no alignment exists. speaker: who it is.
     """
 
     name: str
@@ -37,6 +37,7 @@ class TalkClip:
     scores: Floats
     pose: Floats
     phones: list[Phone] | None
+    speaker: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def _clip(
         scores=arrays["bs"][rows].astype(np.float32),
         pose=pose,
         phones=_phones(record),
+        speaker=str(record.get("speaker", "")),
     )
 
 

@@ -71,7 +71,7 @@ def width(points: Floats) -> Floats:
 
 
 def closed_rest(clips: list[TalkClip]) -> Floats:
-    """The speaker's face with closed lips, float32 [48, 3]: median over closed silent frames."""
+    """A speaker's face with closed lips, float32 [48, 3]: median over closed silent frames."""
     frames = []
     for clip in clips:
         points = clip.landmarks[:, LIP_JAW]
@@ -79,8 +79,16 @@ def closed_rest(clips: list[TalkClip]) -> Floats:
         for start, end, symbol in clip.phones or []:
             if symbol != "SIL":
                 silent[max(0, round(start * 25) - 3) : round(end * 25) + 3] = False
-        frames.append(points[silent & (aperture(points) < _CLOSED_IOD)])
+        gap = aperture(points)
+        # Who never closes the lips for the tracker is taken at the smallest tenth of the openings.
+        frames.append(points[silent & (gap < max(_CLOSED_IOD, float(np.percentile(gap, 10.0))))])
     return np.asarray(np.median(np.concatenate(frames), axis=0), np.float32)
+
+
+def closed_rests(clips: list[TalkClip]) -> dict[str, Floats]:
+    """closed_rest of every speaker among the clips."""
+    speakers = dict.fromkeys(clip.speaker for clip in clips)
+    return {who: closed_rest([c for c in clips if c.speaker == who]) for who in speakers}
 
 
 def clip_movement(clip: TalkClip, rest: Floats) -> Floats:

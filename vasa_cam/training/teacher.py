@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from vasa_cam.errors import InputError
 from vasa_cam.motion.lips import CONTROL, CONTROLS, SOFTPLUS_SHARPNESS, close_lips
 from vasa_cam.training.loss import LipLoss
 from vasa_cam.training.phones import GESTURE_NAMES, Phone, gesture_track
@@ -79,6 +80,18 @@ def train_teacher(
         schedule.step()
     teacher.eval()
     return teacher
+
+
+def taught_teacher(
+    labelled: list[tuple[list[Phone], Sample]], steps: int, rng: np.random.Generator
+) -> PhoneTeacher:
+    """train_teacher on tracked clips with their phones; InputError when there are none."""
+    if not labelled:
+        raise InputError(
+            "no tracked clip has phones, so no lips can be taught to voices without a face; add a "
+            "folder of clips with aligned phones to --talk."
+        )
+    return train_teacher([phones for phones, _ in labelled], [s for _, s in labelled], steps, rng)
 
 
 def taught_controls(teacher: PhoneTeacher, phones: list[Phone], frames: int) -> Floats:

@@ -1,7 +1,7 @@
 """Train the voice encoder.
 
-Command: python -m vasa_cam.training.train_encoder --talk DIR --speech DIR --voices DIR -o FILE
-         [--config FILE.json] [--run DIR]
+Command: python -m vasa_cam.training.train_encoder --talk DIR [DIR ...] --speech DIR --voices DIR
+         -o FILE [--config FILE.json] [--run DIR]
 
 1. Lip targets of the tracked speaker: coefficients fitted to landmarks (targets.py).
 2. A phone-to-lips teacher learns from them; it gives targets for recordings with aligned phones and
@@ -53,8 +53,8 @@ from vasa_cam.training.samples import (
     with_lead,
 )
 from vasa_cam.training.talk_data import Utterance, load_talk, manifest_sha256
-from vasa_cam.training.targets import closed_rest, control_basis
-from vasa_cam.training.teacher import phone_rows, taught_controls, train_teacher
+from vasa_cam.training.targets import closed_rests, control_basis
+from vasa_cam.training.teacher import phone_rows, taught_controls, taught_teacher
 from vasa_cam.training.voices import load_voices, recorded_voices
 
 Floats = npt.NDArray[np.float32]
@@ -105,22 +105,22 @@ def _gestures(phones: list[Phone], frames: int) -> Floats:
 
 
 def build_lessons(
-    config: EncoderTraining, talk: Path, speech: Path, voices: Path, log: Log
+    config: EncoderTraining, talk: list[Path], speech: Path, voices: Path, log: Log
 ) -> list[list[Lesson]]:
     """The four groups of lessons: talk, recorded, synthetic, still."""
     rng = np.random.default_rng(config.loop.seed)
-    clips = [clip for clip in load_talk(talk, "train.jsonl") if clip.phones]
-    rest = closed_rest(clips)
+    clips = [clip for folder in talk for clip in load_talk(folder, "train.jsonl")]
+    rests = closed_rests(clips)
     tracked, plain = [], []
     for index, clip in enumerate(clips):
         for speed in (1.0, config.speeds[1 + index % (len(config.speeds) - 1)]):
-            sample = talk_sample(clip, rest, speed)
+            sample = talk_sample(clip, rests[clip.speaker], speed)
             phones = [(a / speed, b / speed, s) for a, b, s in clip.phones or []]
             tracked.append(Lesson(sample, _gestures(phones, len(sample.controls))))
-            if speed == 1.0:
-                plain.append(sample)
-    log(f"{len(clips)} tracked clips")
-    teacher = train_teacher([c.phones or [] for c in clips], plain, config.teacher_steps, rng)
+            if speed == 1.0 and clip.phones:
+                plain.append((clip.phones, sample))
+    log(f"{len(clips)} tracked clips, {len(plain)} with phones")
+    teacher = taught_teacher(plain, config.teacher_steps, rng)
     log("teacher trained")
 
     def taught(voice: Utterance, power: Floats, trust: float) -> Lesson:
@@ -172,6 +172,7 @@ def batches(groups: list[list[Lesson]], config: EncoderTraining, seed: int) -> I
         yield {
             "features": stacked(rows),
             "gestures": stacked(gestures),
+            "known": np.array([[sample.known] for sample in samples], np.float32),
             **{name: target.numpy() for name, target in zip(names, targets, strict=True)},
         }
 
@@ -197,9 +198,10 @@ class EncoderLoss:
         lips = self._lips.lips(
             controls, batch["controls"], batch["movement"], batch["events"], weight
         )
-        events = self._lips.events(logits, batch["events"], weight)
+        known = weight * batch["known"]
+        events = self._lips.events(logits, batch["events"], known)
         error = (asked.float() - batch["gestures"]).square().mean(-1)
-        gestures = self._gestures * (error * (weight > 0.0)).mean()
+        gestures = self._gestures * (error * (known > 0.0)).mean()
         loss = lips + events + gestures + self._lips.alive(raw)
         return loss, {"lips": float(lips.detach()), "gestures": float(gestures.detach())}
 
@@ -245,7 +247,8 @@ def save_weights(path: Path, module: EncoderModule, info: dict[str, Any]) -> Non
 def main() -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("talk", "speech", "voices"):
+    parser.add_argument("--talk", type=Path, nargs="+", required=True)
+    for name in ("speech", "voices"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--config", type=Path, help="JSON with settings of EncoderTraining")
@@ -273,7 +276,7 @@ def main() -> None:
             "steps": step,
             "features": dataclasses.asdict(DEFAULT_FEATURES),
             "dilations": list(config.dilations),
-            "data_sha256": manifest_sha256([options.talk, options.speech, options.voices]),
+            "data_sha256": manifest_sha256([*options.talk, options.speech, options.voices]),
             "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
             "training_s": round(time.monotonic() - begin),
         }

@@ -1,12 +1,13 @@
 """Train the motion generator.
 
-Command: python -m vasa_cam.training.train_motion --talk DIR --speech DIR --voices DIR
-         --encoder FILE -o FILE [--config FILE.json] [--run DIR]
+Command: python -m vasa_cam.training.train_motion --talk DIR [DIR ...] --speech DIR --voices DIR
+         --encoder FILE -o FILE [--config FILE.json] [--run DIR] [--public-encoder MODEL]
 
 Streams of voices with lips, faces and heads are put together (motion_data.py); the transformer
 learns to predict the clean window from a noised one and its conditions, with the paper's drop-out
 of conditions. A run that was interrupted goes on when started again with the same --run folder.
-torchrun trains on several GPUs.
+torchrun trains on several GPUs. MODEL: a folder with a HuBERT or wav2vec 2.0 model, or its name and
+commit on the hub (see public_encoder.py); the generator then hears with it, too, and needs it in use.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from vasa_cam.motion.generator import (
     generator_from_tensors,
 )
 from vasa_cam.motion.idle import IdleConfig
+from vasa_cam.motion.public_encoder import PUBLIC_INFO, with_public
 from vasa_cam.motion.schedule import time_features
 from vasa_cam.training.generator_module import GeneratorModule
 from vasa_cam.training.loop import Batch, Log, LoopConfig, mixed_precision, train
@@ -51,8 +53,8 @@ from vasa_cam.training.motion_data import (
 )
 from vasa_cam.training.samples import music_sound, noise_sound, phone_events, talk_sample
 from vasa_cam.training.talk_data import Utterance, load_talk, manifest_sha256
-from vasa_cam.training.targets import closed_rest
-from vasa_cam.training.teacher import PhoneTeacher, taught_controls, train_teacher
+from vasa_cam.training.targets import closed_rests
+from vasa_cam.training.teacher import PhoneTeacher, taught_controls, taught_teacher
 from vasa_cam.training.voices import load_voices, recorded_voices
 
 Floats = npt.NDArray[np.float32]
@@ -79,19 +81,20 @@ class MotionTraining:
 
 
 def lip_clips(
-    config: MotionTraining, talk: Path, speech: Path, voices: Path, log: Log
+    config: MotionTraining, talk: list[Path], speech: Path, voices: Path, log: Log
 ) -> list[list[LipClip]]:
     """Voices with lips: tracked, recorded, synthetic, and sounds without speech."""
     rng = np.random.default_rng(config.loop.seed)
-    clips = [clip for clip in load_talk(talk, "train.jsonl") if clip.phones]
-    rest = closed_rest(clips)
-    samples = [talk_sample(clip, rest) for clip in clips]
+    clips = [clip for folder in talk for clip in load_talk(folder, "train.jsonl")]
+    rests = closed_rests(clips)
+    samples = [talk_sample(clip, rests[clip.speaker]) for clip in clips]
     tracked = [
-        LipClip(clip.audio, sample.controls, sample.events)
+        LipClip(clip.audio, sample.controls, sample.events if sample.known else None)
         for clip, sample in zip(clips, samples, strict=True)
     ]
-    log(f"{len(clips)} tracked clips")
-    teacher = train_teacher([c.phones or [] for c in clips], samples, config.teacher_steps, rng)
+    labelled = [(c.phones, s) for c, s in zip(clips, samples, strict=True) if c.phones]
+    log(f"{len(clips)} tracked clips, {len(labelled)} with phones")
+    teacher = taught_teacher(labelled, config.teacher_steps, rng)
     recorded = [taught_clip(voice, teacher) for voice in recorded_voices(speech)]
     corpus = load_voices(voices)
     chosen = rng.permutation(len(corpus))[: config.synthetic_voices]
@@ -180,11 +183,13 @@ def save_weights(
 def main() -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("talk", "speech", "voices", "encoder"):
+    parser.add_argument("--talk", type=Path, nargs="+", required=True)
+    for name in ("speech", "voices", "encoder"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--config", type=Path, help="JSON with settings of MotionTraining")
     parser.add_argument("--run", type=Path, help="folder of the run's state (OUTPUT.run)")
+    parser.add_argument("--public-encoder", help="HuBERT or wav2vec 2.0: folder, or NAME@COMMIT")
     options = parser.parse_args()
     config = read_config(options.config)
     begin = time.monotonic()
@@ -193,7 +198,9 @@ def main() -> None:
         print(f"{time.monotonic() - begin:7.1f} s  {text}", flush=True)
 
     torch.set_num_threads(config.loop.threads)
-    encoder = load_encoder(options.encoder)
+    encoder = with_public(load_encoder(options.encoder), options.public_encoder)
+    model = dataclasses.replace(config.model, audio_size=encoder.audio_size)
+    config = dataclasses.replace(config, model=model)
     groups = lip_clips(config, options.talk, options.speech, options.voices, log)
     streams: Streams = build_streams(
         groups, config.shares, encoder, config.hours, config.streams, config.loop.seed
@@ -208,9 +215,10 @@ def main() -> None:
         info = {
             "training": dataclasses.asdict(config),
             "steps": step,
-            "data_sha256": manifest_sha256([options.talk, options.speech, options.voices]),
+            "data_sha256": manifest_sha256([*options.talk, options.speech, options.voices]),
             "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
             "training_s": round(time.monotonic() - begin),
+            PUBLIC_INFO: encoder.public,
         }
         save_weights(options.output, average, spread, scale, info)
 
