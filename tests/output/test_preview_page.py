@@ -76,8 +76,14 @@ def plays(page: Page) -> None:
     page.wait(f"{SEQUENCE} > {first} + 10")
 
 
-def controls(session: Session) -> dict:
-    return session.daemon.status()["state"]["controls"]
+def reaches(page: Page, session: Session, **wanted: object) -> None:
+    """The daemon's controls become these."""
+    for _ in range(1200):
+        told = session.daemon.status()["state"]["controls"]
+        if wanted.items() <= told.items():
+            return
+        page.value("new Promise((done) => setTimeout(done, 50))")
+    raise AssertionError(f"expected {wanted}, got {told}")
 
 
 def test_the_page_plays_and_shows_its_figures(page: Page, session: Session) -> None:
@@ -123,9 +129,7 @@ def test_buttons_and_sliders_reach_the_daemon(page: Page, session: Session) -> N
     page.click("#mute")
     page.wait("document.querySelector('#pause').getAttribute('aria-pressed') === 'true'")
     page.wait("document.querySelector('#on-air').textContent === 'paused · muted'")
-    told = controls(session)
-    assert told["gaze_deg"] == [20.0, 0.0] and told["lips"] == 1.5
-    assert told["emotion"] == {"happy": 0.4}
+    reaches(page, session, gaze_deg=[20.0, 0.0], lips=1.5, emotion={"happy": 0.4})
     # Another page finds everything where it stands.
     open_page(page, session)
     page.wait("document.querySelector('#gaze-x').value === '20'")
@@ -136,7 +140,7 @@ def test_buttons_and_sliders_reach_the_daemon(page: Page, session: Session) -> N
     page.click("#centre")
     page.click("#natural")
     page.wait("document.querySelector('#on-air').hidden")
-    assert controls(session)["gaze_deg"] == [0.0, 0.0] and controls(session)["lips"] == 1.0
+    reaches(page, session, gaze_deg=[0.0, 0.0], lips=1.0)
 
 
 def test_the_pad_is_a_mirror_in_the_mirror(page: Page, session: Session) -> None:
@@ -178,6 +182,25 @@ def test_panic_turns_the_picture_black(page: Page, session: Session) -> None:
     page.wait(f"{middle}.slice(0, 3).some((level) => level > 40)")
 
 
+def test_the_background_becomes_a_colour(page: Page, session: Session) -> None:
+    open_page(page, session)
+    corner = (
+        "(() => { const c = document.getElementById('picture');"
+        "return [...c.getContext('2d').getImageData(4, 4, 1, 1).data].slice(0, 3); })()"
+    )
+    page.value(
+        "(() => { const c = document.querySelector('#colour'); c.value = '#20c040';"
+        "c.dispatchEvent(new Event('input')); })()"
+    )
+    page.wait(f"{corner}.every((level, i) => Math.abs(level - [32, 192, 64][i]) < 12)")
+    assert page.value("document.querySelector('#background').value") == "colour"
+    page.value(
+        "(() => { const s = document.querySelector('#background'); s.value = 'photo';"
+        "s.dispatchEvent(new Event('change')); })()"
+    )
+    page.wait(f"!{corner}.every((level, i) => Math.abs(level - [32, 192, 64][i]) < 40)")
+
+
 def source(page: Page, session: Session) -> None:
     assert session.preview is not None
     page.size(320, 180)
@@ -216,17 +239,14 @@ def test_a_control_moves_the_avatar(page: Page, session: Session) -> None:
     page.size(1280, 900)
     open_page(page, session)
     page.slide("#distance", 1.8)
-    page.wait("document.querySelector('#distance').value === '1.8'")
-    while controls(session)["distance"] != 1.8:
-        page.value("new Promise((done) => setTimeout(done, 50))")
+    reaches(page, session, distance=1.8)
     source(page, session)
     plays(page)
     far = covered()
     page.size(1280, 900)
     open_page(page, session)
     page.slide("#distance", 1)
-    while controls(session)["distance"] != 1.0:
-        page.value("new Promise((done) => setTimeout(done, 50))")
+    reaches(page, session, distance=1.0)
     assert far < 0.75 * near
 
 
