@@ -63,8 +63,9 @@ class Voice:
         self._out = np.zeros((self._out_block, 2), np.float32)
         self._parts: list[Floats] = []
         self._starts: list[float] = []
-        self._queue: list[AudioBlock] = []
+        self._queue: list[tuple[float, AudioBlock]] = []
         self.lost_blocks = 0
+        self.push_late_s = 0.0
         self.mic_stalled_until_s = 0.0
         self._out_shift_s = 0.0
 
@@ -114,13 +115,13 @@ class Voice:
         self._clock.add(self._mic_samples, ORIGIN_NS + round(arrived_s * 1e9))
         times = np.arange(first, self._mic_samples) / self._mic_rate
         samples = self.signal(times).astype(np.float32)
-        self._queue.append(AudioBlock(samples, self.rate_hz, self._clock.time_ns(first)))
+        block = AudioBlock(samples, self.rate_hz, self._clock.time_ns(first))
+        self._queue.append((mic_s, block))
         if self.now_s < self.mic_stalled_until_s:
             return
-        for block in self._queue:
-            self.line.push(block)
+        while self._queue and mic_s - self._queue[0][0] >= self.push_late_s:
+            self.line.push(self._queue.pop(0)[1])
             self.errors_s.append(self.line.error_s)
-        self._queue.clear()
 
     def _play(self, out_s: float) -> None:
         # A late callback sees its device's buffer shorter by as much; the report is honest.

@@ -218,6 +218,21 @@ def test_a_delay_that_cannot_be_kept_becomes_the_shortest_that_can(
     assert np.abs(offsets).max() < 6.0
 
 
+def test_a_time_of_need_is_not_remembered_for_ever(rng: np.random.Generator) -> None:
+    played = voice(clicks, rng)
+    played.run(3.0)
+    # Three seconds in which every block is handed over 0.6 s late: the delay cannot be kept.
+    played.push_late_s = 0.6
+    played.run(3.0)
+    assert played.line.delay_s > 0.5
+    played.push_late_s = 0.0
+    played.run(8.0)
+    assert played.line.delay_s == pytest.approx(0.15, abs=1e-3)
+    offsets = click_offsets_ms(played, 0.15, played.heard_s[-1] - 3.0)
+    assert len(offsets) >= 5
+    assert np.abs(offsets).max() < 6.0
+
+
 def test_another_rate_of_the_source_is_taken_as_it_comes(rng: np.random.Generator) -> None:
     played = voice(tone, rng)
     played.run(2.0)

@@ -9,6 +9,7 @@ delay after it was captured, whatever the clocks of the two devices do.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final, Protocol
 
 import numpy as np
@@ -28,7 +29,7 @@ MAX_GLIDE: Final = 0.045
 JUMP_S: Final = 0.05
 """A change of the delay by more than this at once is jumped, with a fade, not glided."""
 
-RESYNC_S: Final = 0.03
+RESYNC_S: Final = 0.02
 """An error above this is no drift: samples were lost. It is jumped over, with a fade."""
 
 # A note of the output so much later than the last ones foretold: the device stood still.
@@ -73,6 +74,8 @@ class DelayLine:
         self._delay_s = delay_s
         self._glide_rate = 0.0
         self._shortest_s = 0.0
+        self._spare_s = inf
+        self._spare_for_s = 0.0
         self._late_s = 0.0
         self._muted = False
         self._gain = 1.0
@@ -121,6 +124,7 @@ class DelayLine:
         if self.error_s < -RESYNC_S:
             self._wait()
         self._late_s = 0.0
+        self._relax(elapsed_s)
         speed = self._controller.speed(self.error_s, elapsed_s) - glide
         self.speed = float(np.clip(speed, 1.0 - MAX_SPEED_CHANGE, 1.0 + MAX_SPEED_CHANGE))
         self._emit(source.push(self._with_gain(block.samples), self.speed))
@@ -184,8 +188,19 @@ class DelayLine:
         if self._late_s > _TOO_SHORT_AFTER_S:
             self._shortest_s = self._delay_s + self.error_s + _HEADROOM_S
             self._delay_s = self._shortest_s
-            self._late_s = 0.0
+            self._late_s = self._spare_for_s = 0.0
         return False
+
+    def _relax(self, elapsed_s: float) -> None:
+        """Back to a delay that was too short in a time of need, as far as it is not any more."""
+        if self._shortest_s <= self._target_s:
+            return
+        spare_s = self.output.waiting / self.rate_hz - 2.0 * _HEADROOM_S
+        self._spare_s = min(self._spare_s, spare_s)
+        self._spare_for_s += elapsed_s
+        if self._spare_for_s > _TOO_SHORT_AFTER_S:
+            self._shortest_s -= max(0.0, self._spare_s)
+            self._spare_s, self._spare_for_s = inf, 0.0
 
     def _with_gain(self, samples: Floats) -> Floats:
         """Silent while muted, with a ramp of a block between."""

@@ -50,6 +50,11 @@ class DelayedOutput:
         """Samples that can be written. For the writer."""
         return self._ring.free
 
+    @property
+    def waiting(self) -> int:
+        """Samples that wait to be heard. For the writer."""
+        return self._ring.available - (self._skip_wanted - self._reader[1])
+
     def write(self, samples: Floats) -> None:
         """Append float32 [n]; what finds no room is lost. For the writer."""
         self._ring.write(samples[:, None])
@@ -64,8 +69,7 @@ class DelayedOutput:
 
         Returns how many it will be: what is left must last until more is written.
         """
-        pending = self._skip_wanted - self._reader[1]
-        count = max(0, min(frames, self._ring.available - pending - 4 * self.fade_samples))
+        count = max(0, min(frames, self.waiting - 4 * self.fade_samples))
         self._skip_wanted += count
         return count
 

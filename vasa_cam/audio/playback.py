@@ -161,11 +161,12 @@ class VoicePlayback:
             opened = self._opened
             if opened is not None:
                 wait_s = _CHECK_S
-                if opened.is_alive():
+                problem = opened.problem()
+                if problem is None:
                     continue
                 self._losses += 1
                 self._let_go()
-                log.warning("the sound output %s is gone; waiting for it", opened.device.name)
+                log.warning("the sound output %s is gone: %s", opened.device.name, problem)
             try:
                 reopened = self._open()
             except InputError as error:
@@ -194,13 +195,16 @@ class _OpenOutput:
         self._stream = DeviceStream(device, "output", block_frames, self._callback, _LATENCY_S)
         self._presence = Presence(device, "output")
 
-    def is_alive(self) -> bool:
-        """Whether it still takes samples and is the device that was asked for."""
+    def problem(self) -> str | None:
+        """What is wrong: it takes no samples, or is not the device that was asked for."""
         now_ns = time.monotonic_ns()
         silent_s = (now_ns - self._called_ns) / NS_A_SECOND
         is_new = (now_ns - self._opened_ns) / NS_A_SECOND < _GRACE_S
-        called = silent_s < LOST_AFTER_S or is_new
-        return called and self._stream.active and self._presence.check()
+        if not self._stream.active:
+            return "the sound system closed it"
+        if silent_s > LOST_AFTER_S and not is_new:
+            return f"it took no sound for {silent_s:.1f} s"
+        return None if self._presence.check() else "it was unplugged"
 
     def close(self) -> None:
         """Let go of the device."""

@@ -30,11 +30,12 @@ class Presence:
         count = self._watch.count
         if count == self._seen:
             return True
-        self._seen = count
         try:
             known = pulse.devices(self._direction)
         except PulseError:
-            return False
+            # A server that does not answer also sends no sound, which is noticed elsewhere.
+            return True
+        self._seen = count
         wanted = (self._device.server_index, self._device.server_name)
         return any((one.index, one.name) == wanted for one in known)
 
