@@ -231,6 +231,33 @@ def test_a_signal_ends_it_with_a_playable_file(
         assert sum(1 for _ in file.decode(video=0)) > 5
 
 
+def test_live_needs_neither_torch_nor_mediapipe_nor_opencv(tmp_path: Path, runtime: Path) -> None:
+    program = (
+        "import sys; from vasa_cam.cli.app import main\n"
+        f"sys.argv[1:] = {['live', '--no-webcam', '--source', 'silence', '--seconds', '2']}\n"
+        "try: main()\n"
+        "except SystemExit as end: assert end.code == 0, end.code\n"
+        "print([name for name in ('torch', 'mediapipe', 'cv2', 'scipy') if name in sys.modules])\n"
+        "print('aiohttp' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ
+        | {
+            "PYTHONPATH": str(Path(vasa_cam.__file__).parents[1]),
+            "XDG_RUNTIME_DIR": str(runtime),
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
+    )
+    # The second line: it really ran, preview and all.
+    assert done.stdout.splitlines() == ["[]", "True"]
+
+
 def test_a_killed_one_leaves_nothing_in_the_way(tmp_path: Path, runtime: Path) -> None:
     arguments = (*ALONE, "--source", "silence", "--record", "talk.mkv", "--no-tui")
     with _live(tmp_path, runtime, *arguments) as process:

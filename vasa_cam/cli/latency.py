@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 _STARTS_S: Final = 120.0
 _ENDS_S: Final = 20.0
+_POLL_S: Final = 0.5
+# Measured once the delay has stayed within so much over so many polls, or after so long.
+_STEADY_MS: Final = 4.0
+_STEADY_POLLS: Final = 24
+_SETTLES_S: Final = 60.0
 
 
 def latency(
@@ -148,18 +153,29 @@ def _running(path: _SoundPath, extra: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def _wait_for_daemon(process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """Until it shows frames; what it tells about itself. Raises InputError when it ends."""
+    """Until it shows frames and its delay has settled; what it tells about itself.
+
+    Raises InputError when it ends.
+    """
     from vasa_cam.live.control_client import ControlClient
 
     give_up = time.monotonic() + _STARTS_S
+    settled_by: float | None = None
+    delays_ms: list[float] = []
     while process.poll() is None and time.monotonic() < give_up:
+        time.sleep(_POLL_S)
         try:
             with ControlClient() as client:
-                if client.send({"command": "status"})["counters"]["motion_frames"] > 0:
-                    return client.about
+                status = client.send({"command": "status"})
         except InputError:
-            pass  # not yet
-        time.sleep(0.5)
+            continue  # not yet
+        if status["counters"]["motion_frames"] == 0:
+            continue
+        settled_by = settled_by or time.monotonic() + _SETTLES_S
+        delays_ms = [*delays_ms, status["delay_ms"]][-_STEADY_POLLS:]
+        steady = len(delays_ms) == _STEADY_POLLS and max(delays_ms) - min(delays_ms) < _STEADY_MS
+        if steady or time.monotonic() > settled_by:
+            return client.about
     if process.poll() is None:
         raise InputError("vasa-cam live did not begin; see what it says when started alone.")
     assert process.stderr is not None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+from vasa_cam.cli import live_options as options
 
 if TYPE_CHECKING:
     from vasa_cam.avatar.file import Avatar
@@ -15,55 +15,28 @@ if TYPE_CHECKING:
 
 
 def live(
-    avatar: Annotated[
-        Path | None, typer.Argument(help="A .vasa avatar or a photo; default: the built-in one.")
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings, a TOML file.")] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            help="mic, mic:NAME_OR_INDEX, monitor, monitor:NAME, file:PATH, pcm:-, ws or silence."
-        ),
-    ] = None,
-    loop: Annotated[bool | None, typer.Option(help="A file begins again at its end.")] = None,
-    stop_at_end: Annotated[
-        bool | None, typer.Option(help="End when a file or stream has ended.")
-    ] = None,
-    fps: Annotated[int | None, typer.Option(help="Frames a second: 25, 30, 40, 50, 60.")] = None,
-    size: Annotated[str | None, typer.Option(help="Width x height in pixels.")] = None,
-    background: Annotated[
-        str | None, typer.Option(help="photo, blur, transparent, #rrggbb or an image file.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Varies head motion, gaze and blinks.")] = None,
-    webcam: Annotated[bool | None, typer.Option(help="Feed a virtual webcam.")] = None,
-    webcam_device: Annotated[
-        str | None, typer.Option(help="Which one: a path, number or label.")
-    ] = None,
-    preview: Annotated[bool | None, typer.Option(help="Serve the preview page.")] = None,
-    port: Annotated[
-        int | None, typer.Option(help="Of the preview page; 0 takes a free one.")
-    ] = None,
-    record: Annotated[Path | None, typer.Option(help="Record to this .mp4 or .mkv.")] = None,
-    virtual_mic: Annotated[
-        bool | None, typer.Option(help="Make a microphone that has the delayed voice (Linux).")
-    ] = None,
-    voice_out: Annotated[
-        str | None, typer.Option(help="Play the delayed voice to this device.")
-    ] = None,
-    mirror: Annotated[bool | None, typer.Option(help="Mirror the preview, not the webcam.")] = None,
-    panic: Annotated[
-        str | None, typer.Option(help="What panic shows: freeze, photo, black, real-camera.")
-    ] = None,
-    metrics: Annotated[Path | None, typer.Option(help="Append JSON lines to this file.")] = None,
-    seconds: Annotated[
-        float | None, typer.Option(help="End after so long.", min=0.1, show_default=False)
-    ] = None,
-    tui: Annotated[
-        bool, typer.Option(help="Live view with keys, where the output is a terminal.")
-    ] = True,
-    models: Annotated[
-        Path | None, typer.Option(help="Folder with MediaPipe's model files.")
-    ] = None,
+    avatar: options.Avatar = None,
+    config: options.Config = None,
+    source: options.Source = None,
+    loop: options.Loop = None,
+    stop_at_end: options.StopAtEnd = None,
+    fps: options.Fps = None,
+    size: options.Size = None,
+    background: options.Background = None,
+    seed: options.Seed = None,
+    webcam: options.Webcam = None,
+    webcam_device: options.WebcamDevice = None,
+    preview: options.Preview = None,
+    port: options.Port = None,
+    record: options.Record = None,
+    virtual_mic: options.VirtualMic = None,
+    voice_out: options.VoiceOut = None,
+    mirror: options.Mirror = None,
+    panic: options.Panic = None,
+    metrics: options.Metrics = None,
+    seconds: options.Seconds = None,
+    tui: options.Tui = True,
+    models: options.Models = None,
 ) -> None:
     """Speak, and the avatar speaks in your calls."""
     from vasa_cam.cli.render import parse_size
