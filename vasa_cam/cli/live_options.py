@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from vasa_cam.cli.control_options import StyleOption
+
 Avatar = Annotated[
     Path | None, typer.Argument(help="A .vasa avatar or a photo; default: the built-in one.")
 ]
@@ -25,6 +27,7 @@ Background = Annotated[
     str | None, typer.Option(help="photo, blur, transparent, #rrggbb or an image file.")
 ]
 Seed = Annotated[int | None, typer.Option(help="Varies head motion, gaze and blinks.")]
+Style = StyleOption
 Webcam = Annotated[bool | None, typer.Option(help="Feed a virtual webcam.")]
 WebcamDevice = Annotated[str | None, typer.Option(help="Which one: a path, number or label.")]
 Preview = Annotated[bool | None, typer.Option(help="Serve the preview page.")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +23,7 @@ from vasa_cam.live.daemon import LiveDaemon
 from vasa_cam.live.delay import DelayConfig
 from vasa_cam.live.pipeline_config import PipelineConfig
 from vasa_cam.live.runtime_dir import runtime_folder
+from vasa_cam.live.stages import MotionStream
 from vasa_cam.live.virtual_mic import SOURCE_NAME, VirtualMic
 from vasa_cam.live.voice_out import VoiceOut
 from vasa_cam.motion.controls import Controls
@@ -69,7 +70,12 @@ def live_session(config: LiveConfig, avatar: Avatar) -> Iterator[Session]:
         playback = _playback(config, stack, notices)
         voice = VoiceOut(late.delay_ns, playback, [recording] if recording else [])
         daemon = late.daemon = LiveDaemon(
-            pipeline_config(config), avatar, source, sinks, taps=[voice]
+            pipeline_config(config),
+            avatar,
+            source,
+            sinks,
+            taps=[voice],
+            make_motion=_styled_motion(config.motion),
         )
         if playback is not None:
             daemon.metrics.info["voice"] = voice.status
@@ -103,6 +109,17 @@ def pipeline_config(config: LiveConfig) -> PipelineConfig:
         real_camera=config.safety.real_camera,
         stop_at_end=config.audio.stop_at_end,
     )
+
+
+def _styled_motion(motion: MotionSettings) -> Callable[[Controls], MotionStream] | None:
+    """Makes motion with the lips of a person's track; None without one."""
+    if motion.style is None:
+        return None
+    from vasa_cam.motion.voice import VoiceConfig, VoiceStream
+    from vasa_cam.render_video import read_style
+
+    style = read_style(Path(motion.style).expanduser())
+    return lambda controls: VoiceStream(VoiceConfig(motion.seed, controls, style))
 
 
 def _controls(motion: MotionSettings) -> Controls:
