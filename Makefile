@@ -70,6 +70,6 @@ $(VENV)/checked: $(SOURCES) | $(BIN)/python
 	touch $(VENV)/installed $@
 
 $(VENV)/neural: $(VENV)/checked
-	$(BIN)/python -c 'import torch, tensorboard' 2>/dev/null || $(BIN)/pip install \
-		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) 'vasa-cam[train]' '$(TORCH)'
+	$(BIN)/python -c 'import torch, tensorboard, transformers' 2>/dev/null || $(BIN)/pip install \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) 'vasa-cam[train,volume]' '$(TORCH)'
 	touch $@

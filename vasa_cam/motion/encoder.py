@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,12 +32,43 @@ from vasa_cam.motion.lips import (
     SOFTPLUS_SHARPNESS,
     MouthSound,
 )
+from vasa_cam.motion.slow_state import PROSODY_SIZE
 
 Floats = npt.NDArray[np.float32]
 
 WEIGHTS_FORMAT: Final = "vasa_cam.encoder"
 WEIGHTS_VERSION: Final = "1"
 WEIGHTS_FILE: Final = "encoder.safetensors"
+
+
+class Ears(Protocol):
+    """Hears one voice from its start to its end; see EncoderStream."""
+
+    def push(self, samples: Floats) -> HeardFrames:
+        """Take samples float32 [n] at 16 kHz; return the frames that they complete."""
+
+
+class Encoder(Protocol):
+    """What voices are heard with: VoiceEncoder, or one with a public model beside it."""
+
+    @property
+    def opening(self) -> Floats:
+        """Lip opening per control in inter-ocular distances, float32 [16]."""
+
+    @property
+    def audio_size(self) -> int:
+        """Numbers a frame that the generator is conditioned on."""
+
+    @property
+    def public(self) -> dict[str, Any] | None:
+        """Which public model is heard with, for weight files' headers; None without one."""
+
+    def ears(self, level_db: float | None = None, recording: Floats | None = None) -> Ears:
+        """Ears for one voice.
+
+        level_db: as in EncoderStream. recording: float32 [n], all that will be pushed but silence
+        after its end, where it is known beforehand.
+        """
 
 
 def _silu(x: Floats) -> Floats:
@@ -100,6 +131,20 @@ class VoiceEncoder:
     def channels(self) -> int:
         """Numbers in a hidden state."""
         return len(self.head_norm[0])
+
+    @property
+    def audio_size(self) -> int:
+        """Numbers a frame that the generator is conditioned on."""
+        return features_size(self.channels)
+
+    @property
+    def public(self) -> dict[str, Any] | None:
+        """No public model is needed."""
+        return None
+
+    def ears(self, level_db: float | None = None, recording: Floats | None = None) -> EncoderStream:
+        """Ears for one voice. recording: not needed, nothing is heard ahead of time."""
+        return EncoderStream(self, level_db)
 
     def outputs(self, hidden: Floats) -> tuple[MouthSound, Floats]:
         """Last block's rows [T, C] -> what the mouth does, and the hidden state [T, C]."""
@@ -170,6 +215,11 @@ def packaged_encoder() -> VoiceEncoder:
     place = resources.files("vasa_cam") / "motion" / "weights" / WEIGHTS_FILE
     with resources.as_file(place) as path:
         return load_encoder(path)
+
+
+def features_size(channels: int) -> int:
+    """Numbers a frame of `HeardFrames.features` where a hidden state has `channels`."""
+    return channels + len(CONTROLS) + 3 + PROSODY_SIZE
 
 
 @dataclass(frozen=True)

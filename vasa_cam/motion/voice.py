@@ -33,7 +33,7 @@ from vasa_cam.motion.controls import (
     hold_opening,
     lip_opening,
 )
-from vasa_cam.motion.encoder import EncoderStream, HeardFrames, VoiceEncoder, packaged_encoder
+from vasa_cam.motion.encoder import Encoder, HeardFrames, packaged_encoder
 from vasa_cam.motion.features import loud_level_db
 from vasa_cam.motion.generator import (
     DISTANCE_UNIT,
@@ -52,6 +52,7 @@ from vasa_cam.motion.lips import (
     controls_to_coefficients,
     shape_lips,
 )
+from vasa_cam.motion.public_encoder import check_fits
 from vasa_cam.motion.sampler import LIVE, SamplerConfig, WindowSampler
 from vasa_cam.motion.slow_state import ProsodyFollower, SlowState
 from vasa_cam.motion.space import COEFFICIENTS, INDEX, MOTION_RATE_HZ, Motion, neutral
@@ -96,21 +97,25 @@ class VoiceStream:
 
     Frame k is complete when 640 k + 960 samples have gone in; where the sampler waits for whole
     windows, when the last frame of its window is. level_db: where the loudness follower starts (see
-    FeatureStream); give a recording's own level when it is known.
+    FeatureStream); give a recording's own level when it is known. recording: float32 [n], all that
+    will be pushed, where it is known; a public encoder must have it. Raises InputError when encoder
+    and generator do not belong together.
     """
 
     def __init__(
         self,
         config: VoiceConfig = DEFAULT_VOICE,
-        encoder: VoiceEncoder | None = None,
+        encoder: Encoder | None = None,
         generator: Generator | None = None,
         level_db: float | None = None,
+        recording: Floats | None = None,
     ) -> None:
         self.config = config
         self._encoder = encoder or packaged_encoder()
         self._generator = generator or packaged_generator()
+        check_fits(self._encoder, self._generator)
         self._window = WindowSampler(self._generator, config.sampler)
-        self._level_db = level_db
+        self._level_db, self._recording = level_db, recording
         self.reset()
 
     @property
@@ -128,7 +133,7 @@ class VoiceStream:
             slow=SlowState(float(rng.uniform(0.0, 2.0 * np.pi))),
             rng=rng,
         )
-        self._ears = EncoderStream(self._encoder, self._level_db)
+        self._ears = self._encoder.ears(self._level_db, self._recording)
         self._prosody = ProsodyFollower()
         self._glide = ControlGlide(self.config.controls)
         self._drawn: Floats = np.zeros((0, CHANNELS), np.float32)
@@ -253,7 +258,7 @@ class VoiceMotion:
     def __init__(
         self,
         config: VoiceConfig | int = DEFAULT_VOICE,
-        encoder: VoiceEncoder | None = None,
+        encoder: Encoder | None = None,
         generator: Generator | None = None,
     ) -> None:
         self.config = VoiceConfig(seed=config) if isinstance(config, int) else config
@@ -270,7 +275,7 @@ class VoiceMotion:
         # Enough to complete the last window.
         silence = (count + hop) * SAMPLES_A_FRAME + SAMPLES_A_FRAME // 2 - len(samples)
         level_db = loud_level_db(samples)
-        stream = VoiceStream(self.config, self._encoder, self._generator, level_db)
+        stream = VoiceStream(self.config, self._encoder, self._generator, level_db, samples)
         # In blocks, which changes nothing but the memory that a long recording takes.
         starts = range(0, len(samples), _BLOCK_SAMPLES)
         frames = [stream.push(samples[start : start + _BLOCK_SAMPLES]) for start in starts]

@@ -7,7 +7,7 @@ Streams of voices with lips, faces and heads are put together (motion_data.py); 
 learns to predict the clean window from a noised one and its conditions, with the paper's drop-out
 of conditions. A run that was interrupted goes on when started again with the same --run folder.
 torchrun trains on several GPUs. MODEL: a folder with a HuBERT or wav2vec 2.0 model, or its name and
-commit on the hub (see public_encoder.py); the generator then hears with it, too, and needs it in use.
+commit on the hub (see public_encoder.py); the generator then hears with it, too, and needs it.
 """
 
 from __future__ import annotations
