@@ -30,26 +30,30 @@ _NOT_HEARD: Final = tuple(name for name in CONDITIONS if name not in ("a_pre", "
 class SamplerConfig:
     """How windows are drawn.
 
-    steps: network evaluations a window. hop: frames a window gives, 40 ms each. ahead: draw a
-    window when its first frame has been heard, and the mouth again with every frame as it is heard
-    (one more evaluation each); otherwise wait for the whole window, as the paper does. guidance:
-    (condition, scale) pairs, the paper's lambda; each costs one more evaluation a step.
-    mouth_noise, other_noise: size of the first noise; 0 gives the mean of what the network believes
-    (with a deterministic solver), 1 the whole variety. mouth_share: how much of what the generator
-    changes about the encoder's mouth is used, 0..1.
+    steps: network evaluations a window. bend: spacing of their times, see ddim_table. hop: frames a
+    window gives, 40 ms each. ahead: draw a window when its first frame has been heard, and the
+    mouth again with every frame as it is heard (one more evaluation each); otherwise wait for the
+    whole window, as the paper does. guidance: (condition, scale) pairs, the paper's lambda; each
+    costs one more evaluation a step. mouth_noise, other_noise: size of the first noise; 0 gives the
+    mean of what the network believes (with a deterministic solver), 1 the whole variety; few steps
+    lose a little of it, so the default is more. mouth_share: how much of what the generator changes
+    about the encoder's mouth is used, 0..1.
     """
 
-    steps: int = 4
+    steps: int = 6
+    bend: float = 2.0
     hop: int = 5
     ahead: bool = True
     guidance: tuple[tuple[str, float], ...] = ()
     mouth_noise: float = 0.0
-    other_noise: float = 1.0
+    other_noise: float = 1.1
     mouth_share: float = 0.5
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= 200:
             raise InputError(f"steps must be 1 to 200, got {self.steps}.")
+        if not 0.5 <= self.bend <= 4.0:
+            raise InputError(f"bend must be 0.5 to 4, got {self.bend}.")
         if self.hop < 1:
             raise InputError(f"hop must be at least 1 frame, got {self.hop}.")
         for name, scale in self.guidance:
@@ -62,7 +66,14 @@ class SamplerConfig:
 LIVE: Final = SamplerConfig()
 """For live use, and what `render` uses too, so that a file looks as the live picture does."""
 
-PAPER: Final = SamplerConfig(steps=50, hop=10, ahead=False, guidance=(("a", 0.5), ("gaze", 1.0)))
+PAPER: Final = SamplerConfig(
+    steps=50,
+    bend=1.0,
+    hop=10,
+    ahead=False,
+    guidance=(("a", 0.5), ("gaze", 1.0)),
+    other_noise=1.0,
+)
 """The published setting: 50 steps, two guided conditions, whole windows."""
 
 
@@ -86,7 +97,7 @@ class WindowSampler:
     @cached_property
     def table(self) -> SolverTable:
         """The solver's steps."""
-        return ddim_table(self.config.steps)
+        return ddim_table(self.config.steps, self.config.bend)
 
     @cached_property
     def _times(self) -> Floats:

@@ -41,11 +41,17 @@ class SolverTable:
         return len(self.times)
 
 
-def ddim_table(steps: int) -> SolverTable:
-    """DDIM with equal spacing in time; the last prediction is the result. Raises ValueError."""
+def ddim_table(steps: int, bend: float = 1.0) -> SolverTable:
+    """DDIM at times 1 - (i / steps) ** bend; the last prediction is the result.
+
+    bend 1 spaces them equally; above 1 more of them lie where noise is high, which is where rare
+    events (blinks, gaze shifts) are decided. Raises ValueError.
+    """
     if not 1 <= steps <= 1000:
         raise ValueError(f"ddim_table: steps must be 1 to 1000, got {steps}")
-    times = np.linspace(1.0, 0.0, steps + 1)
+    if not 0.5 <= bend <= 4.0:
+        raise ValueError(f"ddim_table: bend must be 0.5 to 4, got {bend}")
+    times = 1.0 - np.linspace(0.0, 1.0, steps + 1) ** bend
     alpha, sigma = alpha_sigma(times)
     keep = sigma[1:] / sigma[:-1]
     step = alpha[1:] - alpha[:-1] * keep
