@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,10 @@ from vasa_cam.output.file import VideoFile, VideoFileConfig
 from vasa_cam.render.framing import check_background
 from vasa_cam.render.layered import LayeredRenderer, RenderConfig
 
+if TYPE_CHECKING:
+    from vasa_cam.motion.encoder import Encoder
+    from vasa_cam.motion.generator import Generator
+
 Floats = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
@@ -43,7 +47,7 @@ class RenderJob:
     out: the video file. voice: sound file, or None to be silent. track: Live Link Face CSV that
     drives instead of the voice. fps: frames a second, exact. seed: of head, gaze and blinks.
     controls: gaze, distance, emotion, gains. style: track of a person whose lips' character the
-    voice's lips take.
+    voice's lips take. weights, public_encoder: of the voice's motion, see load_models.
     track_rate_hz: rows a second of the track, None reads its timecodes. track_degrees: its head
     angles are degrees. threads: CPU threads, None keeps the setting. render: size and background.
     """
@@ -55,6 +59,8 @@ class RenderJob:
     seed: int = 0
     controls: Controls = DEFAULT_CONTROLS
     style: Path | None = None
+    weights: Path | None = None
+    public_encoder: str | None = None
     track_rate_hz: float | None = None
     track_degrees: bool = False
     threads: int | None = None
@@ -116,18 +122,22 @@ def make_motion(job: RenderJob) -> Floats:
         return steer_track(track.resampled(fps).frames, job.controls)
     if job.voice is None:
         raise ValueError("make_motion: the job has neither voice nor track")
+    from vasa_cam.motion.models import load_models
     from vasa_cam.motion.voice import VoiceConfig, VoiceMotion
 
-    speech = read_speech(job.voice)
-    style = DEFAULT_STYLE if job.style is None else read_style(job.style)
-    spoken = VoiceMotion(VoiceConfig(job.seed, job.controls, style)).motion(speech)
+    speech, models = read_speech(job.voice), load_models(job.weights, job.public_encoder)
+    style = DEFAULT_STYLE if job.style is None else read_style(job.style, *models)
+    spoken = VoiceMotion(VoiceConfig(job.seed, job.controls, style), *models).motion(speech)
     return _of_length(spoken.resampled(fps), math.ceil(len(speech) / SPEECH_RATE_HZ * job.fps))
 
 
-def read_style(track: Path) -> LipStyle:
+def read_style(
+    track: Path, encoder: Encoder | None = None, generator: Generator | None = None
+) -> LipStyle:
     """The lip style of a tracked person (Live Link Face CSV), against the model's own lips.
 
-    Raises InputError when the track cannot be read or shows too little talk.
+    encoder, generator: the model, None for the shipped ones. Raises InputError when the track
+    cannot be read or shows too little talk.
     """
     from vasa_cam.motion.style import style_from_track
     from vasa_cam.motion.voice import VoiceMotion
@@ -135,7 +145,8 @@ def read_style(track: Path) -> LipStyle:
     filmed = read_motion_csv(track)
     place = resources.files("vasa_cam") / "assets" / "demo_speech.flac"
     with resources.as_file(place) as path:
-        return style_from_track(filmed, VoiceMotion().motion(read_speech(path)))
+        spoken = VoiceMotion(encoder=encoder, generator=generator).motion(read_speech(path))
+        return style_from_track(filmed, spoken)
 
 
 def render_video(

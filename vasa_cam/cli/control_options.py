@@ -27,6 +27,17 @@ HeadOption = Annotated[float, typer.Option("--head", help="Gain of the head's mo
 StyleOption = Annotated[
     Path | None, typer.Option("--style", help="Lips like those in this track of you talking.")
 ]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Folder of weight files instead of the shipped ones."),
+]
+PublicEncoderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--public-encoder",
+        help="HuBERT or wav2vec 2.0 that the weights were trained with: folder or NAME@COMMIT.",
+    ),
+]
 BlinksOption = Annotated[float, typer.Option("--blinks", help="Gain of the blink rate, 0 to 3.")]
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vasa_cam.cli.control_options import PublicEncoderOption, WeightsOption
+
 if TYPE_CHECKING:
     from vasa_cam.training.evaluate import Evaluation
 
@@ -16,9 +18,8 @@ _WIDTH = 180
 
 def evaluate(
     data: Annotated[Path, typer.Option(help="Folder of tracked clips, such as talk/.")],
-    weights: Annotated[
-        Path | None, typer.Option(help="Folder of weight files instead of the shipped ones.")
-    ] = None,
+    weights: WeightsOption = None,
+    public_encoder: PublicEncoderOption = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write every figure to this file, too.")
     ] = None,
@@ -36,7 +37,11 @@ def evaluate(
         check_output_path(json_file)
     console = Console(stderr=True)
     with stop_signals_interrupt(), console.status("evaluating") as status:
-        evaluation = measure(data, weights, lambda what: status.update(f"evaluating: {what}"))
+
+        def tell(what: str) -> None:
+            status.update(f"evaluating: {what}")
+
+        evaluation = measure(data, weights, tell, public_encoder)
     _print(evaluation)
     if json_file is not None:
         with replace_file(json_file) as partial:

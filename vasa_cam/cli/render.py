@@ -17,7 +17,9 @@ from vasa_cam.cli.control_options import (
     GazeOption,
     HeadOption,
     LipsOption,
+    PublicEncoderOption,
     StyleOption,
+    WeightsOption,
     controls_of,
 )
 from vasa_cam.errors import InputError
@@ -52,6 +54,8 @@ def render(
     head: HeadOption = 1.0,
     blinks: BlinksOption = 1.0,
     style: StyleOption = None,
+    weights: WeightsOption = None,
+    public_encoder: PublicEncoderOption = None,
     motion: Annotated[
         Path | None, typer.Option(help="Drive from this Live Link Face CSV instead of the voice.")
     ] = None,
@@ -68,7 +72,6 @@ def render(
     from vasa_cam.render.layered import RenderConfig
     from vasa_cam.render_video import RenderJob
 
-    width, height = parse_size(size)
     job = RenderJob(
         out=out,
         voice=audio,
@@ -77,14 +80,16 @@ def render(
         seed=seed,
         controls=controls_of(gaze, distance, emotion, (lips, face, head, blinks)),
         style=style,
+        weights=weights,
+        public_encoder=public_encoder,
         track_rate_hz=motion_fps,
         track_degrees=degrees,
         threads=threads,
-        render=RenderConfig(width, height, background),
+        render=RenderConfig(*parse_size(size), background),
     )
     report = run(job, portrait, models)
     typer.echo(
-        f"{out}: {report.video_s:.2f} s, {report.frames} frames of {width}x{height}; "
+        f"{out}: {report.video_s:.2f} s, {report.frames} frames of {size}; "
         f"{report.frames_per_s:.0f} frames a second, {report.speed:.1f} x real time"
     )
 

@@ -2,6 +2,7 @@
 
 Command: python -m vasa_cam.training.distill --talk DIR [DIR ...] --speech DIR --voices DIR
          --encoder FILE --generator FILE -o FILE [--config FILE.json] [--run DIR]
+         [--public-encoder MODEL]
 
 In stages the student learns to do in one DDIM step what its teacher does in two; the first teacher
 may be guided, and then guidance is learnt with it. The student of a stage teaches the next.
@@ -25,6 +26,7 @@ from torch import nn
 
 from vasa_cam.motion.encoder import load_encoder
 from vasa_cam.motion.generator import Generator, load_generator
+from vasa_cam.motion.public_encoder import check_fits, with_public
 from vasa_cam.motion.schedule import alpha_sigma, time_features
 from vasa_cam.training.generator_module import GeneratorModule
 from vasa_cam.training.loop import Batch, LoopConfig, mixed_precision, train
@@ -134,6 +136,7 @@ def main() -> None:
     parser.add_argument("--stages", type=int, nargs="+", default=list(Distillation.stages))
     parser.add_argument("--steps", type=int, help="training steps of each stage")
     parser.add_argument("--run", type=Path, help="folder of the run's state (OUTPUT.run)")
+    parser.add_argument("--public-encoder", help="the one that the generator was trained with")
     options = parser.parse_args()
     config: MotionTraining = read_config(options.config)
     how = Distillation(stages=tuple(options.stages))
@@ -146,11 +149,12 @@ def main() -> None:
 
     torch.set_num_threads(how.loop.threads)
     generator = load_generator(options.generator)
+    encoder = with_public(load_encoder(options.encoder), options.public_encoder)
+    check_fits(encoder, generator)
     groups = lip_clips(config, options.talk, options.speech, options.voices, log)
     streams = build_streams(
-        groups, config.shares, load_encoder(options.encoder), config.hours, config.streams,
-        config.loop.seed,
-    )  # fmt: skip
+        groups, config.shares, encoder, config.hours, config.streams, config.loop.seed
+    )
     spread, scale = generator.spread, generator.scale
     # What is dropped in training is not dropped in use: here only the tail.
     cut = dataclasses.replace(config.windows, drop=0.02, drop_previous=0.05)

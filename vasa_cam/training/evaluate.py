@@ -68,13 +68,17 @@ class Evaluation:
 
 
 def evaluate(
-    folder: Path, weights: Path | None = None, progress: Progress = lambda what: None
+    folder: Path,
+    weights: Path | None = None,
+    progress: Progress = lambda what: None,
+    public: str | None = None,
 ) -> Evaluation:
     """All figures of the shipped model, or of other weights, on a folder of clips.
 
-    Raises InputError when the folder or the weights cannot be used.
+    public: a public encoder, see load_public_encoder. Raises InputError when the folder or the
+    weights cannot be used.
     """
-    system = voice_system(weights)
+    system = voice_system(weights, public=public)
     progress("reading the clips")
     return evaluate_system(system, load_evaluation(folder), progress)
 

@@ -9,10 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vasa_cam.motion.encoder import WEIGHTS_FILE as ENCODER_FILE
-from vasa_cam.motion.encoder import load_encoder
-from vasa_cam.motion.generator import WEIGHTS_FILE as GENERATOR_FILE
-from vasa_cam.motion.generator import load_generator
+from vasa_cam.motion.models import load_models
 from vasa_cam.motion.sampler import LIVE, SamplerConfig
 from vasa_cam.motion.space import Motion
 from vasa_cam.motion.voice import VoiceConfig, VoiceMotion, VoiceStream
@@ -39,13 +36,15 @@ class MotionSystem:
     live: MotionSource | None = None
 
 
-def voice_system(weights: Path | None = None, sampler: SamplerConfig = LIVE) -> MotionSystem:
+def voice_system(
+    weights: Path | None = None, sampler: SamplerConfig = LIVE, public: str | None = None
+) -> MotionSystem:
     """The shipped model, or the weight files in a folder; drawn as `sampler` says.
 
-    Raises InputError when the weights cannot be read.
+    public: a public encoder, see load_public_encoder; it has no live mode. Raises InputError when
+    the weights cannot be read.
     """
-    encoder = None if weights is None else load_encoder(weights / ENCODER_FILE)
-    generator = None if weights is None else load_generator(weights / GENERATOR_FILE)
+    encoder, generator = load_models(weights, public)
 
     def whole(audio: Floats, seed: int) -> Motion:
         config = VoiceConfig(seed, sampler=sampler)
@@ -58,7 +57,8 @@ def voice_system(weights: Path | None = None, sampler: SamplerConfig = LIVE) -> 
         frames = stream.push(np.concatenate([audio, ending]))
         return Motion(frames[:count])
 
-    return MotionSystem("shipped" if weights is None else weights.name, whole, live)
+    name = "shipped" if weights is None else weights.name
+    return MotionSystem(name, whole, None if encoder.public else live)
 
 
 def another_voice(clips: Sequence[EvalClip], motions: Sequence[Motion]) -> list[Motion]:
