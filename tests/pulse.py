@@ -132,7 +132,8 @@ class Recorder:
     """
 
     def __init__(self, pulse: PrivatePulse, source: str) -> None:
-        self.clock = SampleClock(RATE_HZ)
+        self._clock = SampleClock(RATE_HZ)
+        self._marks: list[tuple[int, int]] = []
         self._data = bytearray()
         self._process = subprocess.Popen(
             ["parec", f"--device={source}", f"--rate={RATE_HZ}", "--channels=1",
@@ -144,11 +145,23 @@ class Recorder:
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
+    def time_ns(self, sample: int) -> int:
+        """When a sample arrived, by what was known when it did: samples may be lost later."""
+        counts, times = np.array(self._marks, np.int64).T
+        mark = min(int(np.searchsorted(counts, sample)), len(counts) - 1)
+        return int(times[mark]) + round((sample - int(counts[mark])) * 1e9 / RATE_HZ)
+
     @property
     def samples(self) -> npt.NDArray[np.float32]:
         """Everything so far."""
         whole = len(self._data) // 4 * 4
         return np.frombuffer(bytes(self._data[:whole]), "<f4").astype(np.float32)
+
+    def sample_at(self, time_ns: int) -> int:
+        """Which sample arrived at that time."""
+        counts, times = np.array(self._marks, np.int64).T
+        mark = min(int(np.searchsorted(times, time_ns)), len(times) - 1)
+        return int(counts[mark]) + round((time_ns - int(times[mark])) * RATE_HZ / 1e9)
 
     def stop(self) -> None:
         self._process.kill()
@@ -160,7 +173,9 @@ class Recorder:
         with self._process.stdout as pipe:
             while data := os.read(pipe.fileno(), 1 << 16):
                 self._data += data
-                self.clock.add(len(self._data) // 4, time.monotonic_ns())
+                count = len(self._data) // 4
+                self._clock.add(count, time.monotonic_ns())
+                self._marks.append((count, self._clock.time_ns(count)))
 
 
 class Player:
@@ -202,8 +217,8 @@ def delays_ms(
     window, found = round(window_s * RATE_HZ), []
     for start in range(RATE_HZ, len(first) - window, round(every_s * RATE_HZ)):
         part = first[start : start + window]
-        said_ns = said.clock.time_ns(start)
-        place = round((said_ns - heard.clock.time_ns(0)) * RATE_HZ / 1e9) - RATE_HZ // 2
+        said_ns = said.time_ns(start)
+        place = heard.sample_at(said_ns) - RATE_HZ // 2
         around = second[max(0, place) : place + window + 2 * RATE_HZ]
         if np.abs(part).max() < 0.01 or place < 0 or len(around) < window + RATE_HZ:
             continue
@@ -211,7 +226,7 @@ def delays_ms(
         best = int(likeness.argmax())
         energy = (part**2).sum() * (around[best : best + window] ** 2).sum()
         if likeness[best] > 0.9 * np.sqrt(energy):
-            found.append((heard.clock.time_ns(max(0, place) + best) - said_ns) / 1e6)
+            found.append((heard.time_ns(max(0, place) + best) - said_ns) / 1e6)
     return found
 
 

@@ -75,7 +75,7 @@ def test_what_is_played_is_heard(spec: str, pulse: PrivatePulse, rng: np.random.
     starts = np.array([block.capture_ns for block in blocks])
     assert np.abs(np.diff(starts) / 1e6 - 10.0).max() < 5.0
     heard = np.concatenate([block.samples for block in blocks]).astype(float)
-    place = round((starts[0] - judge.clock.time_ns(0)) * RATE_HZ / 1e9)
+    place = judge.sample_at(int(starts[0]))
     around = judge.samples[place - 4800 : place + len(heard) + 4800].astype(float)
     late = int(correlate(around, heard, "valid").argmax()) - 4800
     same = around[4800 + late : 4800 + late + len(heard)]

@@ -64,26 +64,22 @@ def heard_after(
             wait_for(playback, lambda stats: stats.resyncs > 0)
             said, heard = Recorder(pulse, "voice_in.monitor"), Recorder(pulse, "voice_out.monitor")
             player = Player(pulse, "voice_in", words)
-            deadline = time.monotonic() + seconds + 40.0
             time.sleep(seconds)
-            # On a machine that is busy elsewhere, some of the windows are torn: listen on.
-            while len(delays_ms(heard, said)) < 3 and time.monotonic() < deadline:
-                time.sleep(2.0)
             stats = playback.stats()
             for thing in (player, heard, said):
                 thing.stop()
     finally:
         playback.stop()
-    return delays_ms(heard, said, every_s=max(1.0, seconds / 100)), stats
+    return delays_ms(heard, said, every_s=max(0.5, seconds / 200)), stats
 
 
 @pytest.mark.parametrize("delay_ms", [150.0, 400.0])
 def test_the_voice_is_heard_the_delay_after_it_was_said(
     delay_ms: float, pulse: PrivatePulse, rng: np.random.Generator
 ) -> None:
-    found, stats = heard_after(pulse, rng, 12.0, delay_ms)
+    found, stats = heard_after(pulse, rng, 15.0, delay_ms)
     assert len(found) >= 3
-    # The middle one: a machine that is busy elsewhere may hold up a window of one second.
+    # The middle one: a machine that is busy elsewhere tears and holds up some of the windows.
     assert abs(float(np.median(found)) - delay_ms) < OFFSET_LIMIT_MS
     assert stats.device == "voice_out" and stats.losses == 0
     assert stats.delay_ms == pytest.approx(delay_ms)
