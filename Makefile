@@ -41,7 +41,7 @@ format: $(VENV)/checked
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(NATIVE)
 
-bench: $(VENV)/checked
+bench: $(VENV)/bench
 	cd benchmarks && $(IN)/pytest -m "not cuda" --benchmark-only \
 		--benchmark-json=results/$$($(IN)/python machine.py).json .
 
@@ -72,4 +72,9 @@ $(VENV)/checked: $(SOURCES) | $(BIN)/python
 $(VENV)/neural: $(VENV)/checked
 	$(BIN)/python -c 'import torch, tensorboard, transformers' 2>/dev/null || $(BIN)/pip install \
 		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) 'vasa-cam[train,volume]' '$(TORCH)'
+	touch $@
+
+# The engines that the benchmarks compare with.
+$(VENV)/bench: $(VENV)/checked
+	$(BIN)/pip install 'vasa-cam[bench]'
 	touch $@
