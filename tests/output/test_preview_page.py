@@ -60,8 +60,8 @@ def page(tab: Page, caplog: pytest.LogCaptureFixture) -> Iterator[Page]:
     tab.size(1280, 900)
     yield tab
     tab.value("0")
-    assert not tab.problems
-    assert not [one for one in caplog.get_records("call") if one.levelno >= logging.ERROR]
+    errors = [one for one in caplog.get_records("call") if one.levelno >= logging.ERROR]
+    assert not [*tab.problems, *(one.getMessage() + (one.exc_text or "") for one in errors)]
 
 
 def open_page(page: Page, session: Session) -> None:
