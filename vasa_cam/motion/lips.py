@@ -79,7 +79,7 @@ SEALING: Final = (0.5, 0.9)
 """Probabilities of sealed lips at which they begin to close, and are closed."""
 
 TUCKING: Final = (0.5, 0.9)
-SPEAKING: Final = (0.15, 0.45)
+SPEAKING: Final = (0.2, 0.5)
 _OPEN_VOWEL: Final = (0.0, 0.35)
 _ROUND_VOWEL: Final = (0.3, 0.7)
 _ROUND_IOD: Final = 0.03

@@ -243,36 +243,34 @@ def fetched(name: str, commit: str) -> Path:
     Raises InputError when it cannot be fetched, MissingDependencyError without huggingface_hub.
     """
     try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import LocalEntryNotFoundError
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError
     except ImportError as error:
         raise _missing() from error
-    wanted = [_CONFIG, _WEIGHTS]
-    try:
-        folder = snapshot_download(
-            name, revision=commit, allow_patterns=wanted, local_files_only=True
-        )
-        if all((Path(folder) / file).is_file() for file in wanted):
-            return Path(folder)
-    except LocalEntryNotFoundError:
-        pass
-    try:
-        return Path(snapshot_download(name, revision=commit, allow_patterns=wanted))
-    except Exception as error:
-        raise InputError(
-            f"{name}@{commit} could not be fetched ({error}): check the name and the network, or "
-            "download the model elsewhere and name its folder."
-        ) from error
+    for file in (_CONFIG, _WEIGHTS):
+        try:
+            path = Path(hf_hub_download(name, file, revision=commit))
+        except EntryNotFoundError as error:
+            raise _incomplete(f"{name}@{commit}", file) from error
+        except Exception as error:
+            raise InputError(
+                f"{name}@{commit} could not be fetched ({error}): check the name and the network, "
+                "or download the model elsewhere and name its folder."
+            ) from error
+    return path.parent
+
+
+def _incomplete(place: str | Path, file: str) -> InputError:
+    return InputError(
+        f"{place} holds no {file}: expected a HuBERT or wav2vec 2.0 model as transformers saves it; "
+        "pickled weights (pytorch_model.bin) are never read, take a revision with safetensors."
+    )
 
 
 def _config(folder: Path) -> dict[str, Any]:
     for file in (_CONFIG, _WEIGHTS):
         if not (folder / file).is_file():
-            raise InputError(
-                f"{folder} holds no {file}: expected a HuBERT or wav2vec 2.0 model as transformers "
-                "saves it; pickled weights (pytorch_model.bin) are never read, take a revision "
-                "with safetensors."
-            )
+            raise _incomplete(folder, file)
     try:
         config: dict[str, Any] = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
         if config["model_type"] not in _CLASSES:
