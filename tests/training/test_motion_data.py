@@ -137,7 +137,7 @@ def test_training_and_distillation_learn_and_go_on(streams: Streams, tmp_path: P
         name: torch.from_numpy(rows)
         for name, rows in next(windows(streams, spread, scale, K, cut, 5)).items()
     }
-    loss, _ = StageLoss(predictor(teacher, (("a", 0.5),)), 4)(teacher, batch)
+    loss, _ = StageLoss(predictor(teacher, (("voice", 0.5),)), 4, 2.0)(teacher, batch)
     loss.backward()
     assert np.isfinite(float(loss.detach()))
 

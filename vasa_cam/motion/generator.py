@@ -32,6 +32,12 @@ Floats = npt.NDArray[np.float32]
 CONDITIONS: Final = ("x_pre", "a_pre", "a", "gaze", "distance", "emotion", "slow")
 """The conditions in the order of their tokens."""
 
+GUIDED: Final[dict[str, tuple[str, ...]]] = {
+    **{name: (name,) for name in CONDITIONS},
+    "voice": ("a_pre", "a"),
+}
+"""What guidance can act on -> the conditions that are left out together."""
+
 WEIGHTS_FORMAT: Final = "vasa_cam.generator"
 WEIGHTS_VERSION: Final = "1"
 WEIGHTS_FILE: Final = "generator.safetensors"

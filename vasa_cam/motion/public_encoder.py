@@ -16,6 +16,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -238,32 +239,38 @@ def _found(place: str | Path) -> tuple[Path, str, str | None]:
 
 
 def fetched(name: str, commit: str) -> Path:
-    """The folder of a hub's model in the hub's own cache; only what is missing is fetched.
+    """The folder of a hub's model in the hub's own cache; what lies there is not fetched again.
 
     Raises InputError when it cannot be fetched, MissingDependencyError without huggingface_hub.
     """
+    # Read when the library is first imported: a fetch tells nobody what else is installed here.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import EntryNotFoundError
+        from huggingface_hub import hf_hub_download, try_to_load_from_cache
+        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
     except ImportError as error:
         raise _missing() from error
     for file in (_CONFIG, _WEIGHTS):
+        found = try_to_load_from_cache(name, file, revision=commit)
+        if isinstance(found, str):
+            continue
         try:
-            path = Path(hf_hub_download(name, file, revision=commit))
-        except EntryNotFoundError as error:
-            raise _incomplete(f"{name}@{commit}", file) from error
+            found = hf_hub_download(name, file, revision=commit)
         except Exception as error:
+            unreachable = isinstance(error, LocalEntryNotFoundError)
+            if isinstance(error, EntryNotFoundError) and not unreachable:
+                raise _incomplete(f"{name}@{commit}", file) from error
             raise InputError(
                 f"{name}@{commit} could not be fetched ({error}): check the name and the network, "
                 "or download the model elsewhere and name its folder."
             ) from error
-    return path.parent
+    return Path(found).parent
 
 
 def _incomplete(place: str | Path, file: str) -> InputError:
     return InputError(
-        f"{place} holds no {file}: expected a HuBERT or wav2vec 2.0 model as transformers saves it; "
-        "pickled weights (pytorch_model.bin) are never read, take a revision with safetensors."
+        f"{place} holds no {file}: expected a HuBERT or wav2vec 2.0 model as transformers saves "
+        "it; pickled weights (pytorch_model.bin) are never read, take a revision with safetensors."
     )
 
 

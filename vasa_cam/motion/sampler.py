@@ -17,7 +17,7 @@ import numpy.typing as npt
 from vasa_cam import ops
 from vasa_cam.errors import InputError
 from vasa_cam.motion.channels import CHANNELS, MOUTH
-from vasa_cam.motion.generator import CONDITIONS, Generator, WindowInputs
+from vasa_cam.motion.generator import CONDITIONS, GUIDED, Generator, WindowInputs
 from vasa_cam.motion.schedule import SolverTable, ddim_table
 
 Floats = npt.NDArray[np.float32]
@@ -34,7 +34,8 @@ class SamplerConfig:
     window gives, 40 ms each. ahead: draw a window when its first frame has been heard, and the
     mouth again with every frame as it is heard (one more evaluation each); otherwise wait for the
     whole window, as the paper does. guidance: (condition, scale) pairs, the paper's lambda; each
-    costs one more evaluation a step. mouth_noise, other_noise: size of the first noise; 0 gives the
+    costs one more evaluation a step; "voice" stands for audio and previous audio together.
+    mouth_noise, other_noise: size of the first noise; 0 gives the
     mean of what the network believes (with a deterministic solver), 1 the whole variety; few steps
     lose a little of it, so the default is more. mouth_share: how much of what the generator changes
     about the encoder's mouth is used, 0..1.
@@ -44,9 +45,9 @@ class SamplerConfig:
     bend: float = 2.0
     hop: int = 5
     ahead: bool = True
-    guidance: tuple[tuple[str, float], ...] = ()
+    guidance: tuple[tuple[str, float], ...] = (("voice", 2.0),)
     mouth_noise: float = 0.0
-    other_noise: float = 1.1
+    other_noise: float = 1.05
     mouth_share: float = 0.5
 
     def __post_init__(self) -> None:
@@ -57,9 +58,9 @@ class SamplerConfig:
         if self.hop < 1:
             raise InputError(f"hop must be at least 1 frame, got {self.hop}.")
         for name, scale in self.guidance:
-            if name not in CONDITIONS or not np.isfinite(scale):
+            if name not in GUIDED or not np.isfinite(scale):
                 raise InputError(
-                    f"guidance takes {', '.join(CONDITIONS)} with a number, got {name}={scale}."
+                    f"guidance takes {', '.join(GUIDED)} with a number, got {name}={scale}."
                 )
 
 
@@ -123,7 +124,7 @@ class WindowSampler:
         noise *= config.other_noise
         noise[:, MOUTH] *= config.mouth_noise / max(config.other_noise, 1e-6)
         passes = [self.generator.conditions(inputs)]
-        passes += [self.generator.conditions(inputs, (name,)) for name, _ in config.guidance]
+        passes += [self.generator.conditions(inputs, GUIDED[name]) for name, _ in config.guidance]
         window = ops.sample_window(
             self.generator.model, np.stack(passes), self._times, self.table.coefficients,
             self._weights, self._places, noise,

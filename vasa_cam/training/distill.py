@@ -25,8 +25,9 @@ import torch
 from torch import nn
 
 from vasa_cam.motion.encoder import load_encoder
-from vasa_cam.motion.generator import Generator, load_generator
+from vasa_cam.motion.generator import GUIDED, Generator, load_generator
 from vasa_cam.motion.public_encoder import check_fits, with_public
+from vasa_cam.motion.sampler import LIVE
 from vasa_cam.motion.schedule import alpha_sigma, time_features
 from vasa_cam.training.generator_module import GeneratorModule
 from vasa_cam.training.loop import Batch, LoopConfig, mixed_precision, train
@@ -42,12 +43,13 @@ from vasa_cam.training.train_motion import (
 
 @dataclass(frozen=True)
 class Distillation:
-    """stages: steps of each student in turn. guidance: (condition, scale) of the first teacher.
-    first: steps of the first teacher. loop: of one stage; rate falls from there.
+    """stages: steps of each student in turn. bend: spacing of their times. guidance: (condition,
+    scale) of the first teacher. loop: of one stage.
     """
 
-    stages: tuple[int, ...] = (8, 4, 2)
-    guidance: tuple[tuple[str, float], ...] = ()
+    stages: tuple[int, ...] = (3,)
+    bend: float = LIVE.bend
+    guidance: tuple[tuple[str, float], ...] = LIVE.guidance
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=1200, rate=3e-4, average=0.99, save_every=600)
     )
@@ -67,7 +69,8 @@ def predictor(module: nn.Module, guidance: tuple[tuple[str, float], ...] = ()) -
             clean = module(noised, rows, given, present).float()
             total = (1.0 + sum(scale for _, scale in guidance)) * clean
             for name, scale in guidance:
-                without = {**present, name: torch.zeros_like(present[name])}
+                dropped = {part: torch.zeros_like(present[part]) for part in GUIDED[name]}
+                without = {**present, **dropped}
                 total = total - scale * module(noised, rows, given, without).float()
         return total
 
@@ -96,13 +99,15 @@ def _coefficients(start: torch.Tensor, end: torch.Tensor) -> tuple[torch.Tensor,
 class StageLoss:
     """What one student step should predict so that it lands where two teacher steps do."""
 
-    def __init__(self, teacher: Predict, steps: int) -> None:
-        self._teacher, self._steps = teacher, steps
+    def __init__(self, teacher: Predict, steps: int, bend: float) -> None:
+        self._teacher, self._steps, self._bend = teacher, steps, bend
 
     def __call__(self, module: nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         clean, steps = batch["target"], self._steps
-        start = torch.randint(1, steps + 1, (len(clean),)).float() / steps
-        middle, end = start - 0.5 / steps, start - 1.0 / steps
+        first = torch.randint(0, steps, (len(clean),)).float()
+        start, middle, end = (
+            1.0 - ((first + part) / steps) ** self._bend for part in (0.0, 0.5, 1.0)
+        )
         angle = (start * (np.pi / 2)).reshape(-1, 1, 1)
         noised = torch.cos(angle) * clean + torch.sin(angle) * torch.randn_like(clean)
         with torch.no_grad():
@@ -175,7 +180,7 @@ def main() -> None:
         taught = train(
             student,
             lambda seed: windows(streams, spread, scale, config.model.previous, cut, seed),
-            StageLoss(predictor(teacher, guidance), steps), how.loop, run, log, write,
+            StageLoss(predictor(teacher, guidance), steps, how.bend), how.loop, run, log, write,
         )  # fmt: skip
         assert isinstance(taught, GeneratorModule)
         teacher, guidance = taught.eval(), ()
