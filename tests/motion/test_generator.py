@@ -96,8 +96,8 @@ def test_a_window_starts_from_the_last_frame_and_from_what_the_mouth_was_heard_t
     sampler = WindowSampler(generator, SamplerConfig(steps=2, other_noise=0.0))
     inputs = _inputs(generator.config, 5, 1, rng)
     mouth = np.full((5, CHANNELS), 0.4, np.float32)
-    first = sampler.draw(inputs, mouth, np.random.default_rng(0))
-    lifted = sampler.draw(inputs, mouth + 0.25, np.random.default_rng(0))
+    first = sampler.draw(inputs, mouth, 1.0, np.random.default_rng(0))
+    lifted = sampler.draw(inputs, mouth + 0.25, 1.0, np.random.default_rng(0))
     np.testing.assert_allclose(lifted[:, MOUTH] - first[:, MOUTH], 0.25, atol=1e-5)
     np.testing.assert_array_equal(lifted[:, OTHERS], first[:, OTHERS])
 
@@ -107,7 +107,7 @@ def test_the_same_generator_of_numbers_gives_the_same_window(rng: np.random.Gene
     sampler = WindowSampler(generator, LIVE)
     inputs = _inputs(generator.config, LIVE.hop, 1, rng)
     mouth = np.zeros((LIVE.hop, CHANNELS), np.float32)
-    draws = [sampler.draw(inputs, mouth, np.random.default_rng(seed)) for seed in (5, 5, 6)]
+    draws = [sampler.draw(inputs, mouth, 1.0, np.random.default_rng(seed)) for seed in (5, 5, 6)]
     np.testing.assert_array_equal(draws[0], draws[1])
     assert np.abs(draws[0] - draws[2])[:, OTHERS].max() > 1e-3
 
@@ -120,7 +120,7 @@ def test_guidance_follows_the_papers_formula(rng: np.random.Generator) -> None:
 
     def drawn(*guidance: tuple[str, float]) -> np.ndarray:
         config = SamplerConfig(steps=1, ahead=False, guidance=guidance, other_noise=0.0)
-        return WindowSampler(generator, config).draw(inputs, mouth, np.random.default_rng(0))
+        return WindowSampler(generator, config).draw(inputs, mouth, 1.0, np.random.default_rng(0))
 
     plain, audio, gaze = drawn(), drawn(("a", 0.5)), drawn(("gaze", 1.0))
     both = drawn(("a", 0.5), ("gaze", 1.0))

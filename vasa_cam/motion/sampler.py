@@ -108,26 +108,27 @@ class WindowSampler:
     def _places(self) -> Floats:
         return self.generator.window_rows(self.config.hop)
 
-    @cached_property
-    def _weights(self) -> Floats:
-        """x_0 = (1 + sum l_c) H(all) - sum l_c H(without c)."""
-        scales = [scale for _, scale in self.config.guidance]
-        return np.asarray([1.0 + sum(scales), *(-s for s in scales)], np.float32)
-
-    def draw(self, inputs: WindowInputs, mouth: Floats, rng: np.random.Generator) -> Floats:
+    def draw(
+        self, inputs: WindowInputs, mouth: Floats, said: float, rng: np.random.Generator
+    ) -> Floats:
         """A window of channels, float32 [hop, 54].
 
-        mouth: float32 [hop, 54], channels of which MOUTH holds the encoder's estimate.
+        mouth: float32 [hop, 54], channels of which MOUTH holds the encoder's estimate. said: 0 in
+        silence to 1; how much of the guidance is used, as silence has nothing to guide by.
         """
         config = self.config
         noise = rng.standard_normal((config.hop, CHANNELS)).astype(np.float32)
         noise *= config.other_noise
         noise[:, MOUTH] *= config.mouth_noise / max(config.other_noise, 1e-6)
+        guidance = [(name, said * scale) for name, scale in config.guidance if said * scale != 0.0]
+        # x_0 = (1 + sum l_c) H(all) - sum l_c H(without c)
+        scales = [scale for _, scale in guidance]
+        weights = np.asarray([1.0 + sum(scales), *(-scale for scale in scales)], np.float32)
         passes = [self.generator.conditions(inputs)]
-        passes += [self.generator.conditions(inputs, GUIDED[name]) for name, _ in config.guidance]
+        passes += [self.generator.conditions(inputs, GUIDED[name]) for name, _ in guidance]
         window = ops.sample_window(
             self.generator.model, np.stack(passes), self._times, self.table.coefficients,
-            self._weights, self._places, noise,
+            weights, self._places, noise,
         )  # fmt: skip
         start = np.repeat(inputs.x_pre[-1:], config.hop, axis=0)
         start[:, MOUTH] = mouth[:, MOUTH]

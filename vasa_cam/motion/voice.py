@@ -179,7 +179,7 @@ class VoiceStream:
         resting[:, :COEFFICIENTS] = mouth
         start = to_channels(resting)
         if len(self._drawn) == 0:
-            self._drawn = self._draw_window(voice, start, controls)
+            self._drawn = self._draw_window(voice, start, float(said.mean()), controls)
         channels, self._drawn = self._drawn[: len(voice)], self._drawn[len(voice) :]
         if self.config.sampler.ahead:
             inputs = self._inputs(voice, controls, window=1)
@@ -194,13 +194,15 @@ class VoiceStream:
             past.slow.advance(row)
         return finished(channels, mouth, controls)
 
-    def _draw_window(self, voice: Floats, start: Floats, controls: ControlFrames) -> Floats:
+    def _draw_window(
+        self, voice: Floats, start: Floats, said: float, controls: ControlFrames
+    ) -> Floats:
         """Channels float32 [hop, 54] of the frames from here on; later ones are not heard yet."""
         hop = self.config.sampler.hop
         missing = hop - len(voice)
         inputs = self._inputs(voice, controls, window=hop)
         start = np.concatenate([start, np.repeat(start[-1:], missing, axis=0)])
-        return self._window.draw(inputs, start, self._past.rng)
+        return self._window.draw(inputs, start, said, self._past.rng)
 
     def _inputs(self, voice: Floats, controls: ControlFrames, window: int) -> WindowInputs:
         past = self._past
