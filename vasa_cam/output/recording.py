@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -30,6 +31,7 @@ _LONGEST_GAP_NS: Final = 2 * _NS
 """A longer time without frames is a break: it is cut out instead of being filled."""
 _VOICE_LAG: Final = Fraction(1)
 """Seconds by which sound is written after the picture, so that it has surely come."""
+_PATIENCE_S: Final = 3.0
 _ROOM_BYTES: Final = 20_000_000
 _KEYFRAME_S: Final = 2
 _PRIMING: Final = 1024
@@ -98,6 +100,7 @@ class RecordingSink:
         self.config = config
         self.finished: Path | None = None
         self._open = False
+        self._writing = threading.Lock()
         self._background: Bytes | None = None
         self._take: _Take | None = None
         self._voice = VoiceTrack(RATE_HZ)
@@ -123,15 +126,16 @@ class RecordingSink:
 
     def send(self, frame: Bytes, capture_ns: int, shown_ns: int, sequence: int) -> None:
         """Record a frame. Raises SinkError when the disk is full; the file up to then is kept."""
-        if not self._open:
-            raise SinkError("the recording is not open.")
-        try:
-            if self._take is None:
-                self._take = _Take(self.config, frame, shown_ns)
-                self._take.canvas.set_background(self._background)
-            self._take.show(frame, shown_ns, self._voice)
-        except InputError as error:
-            raise SinkError(self._end(error)) from error
+        with self._writing:
+            if not self._open:
+                raise SinkError("the recording is not open.")
+            try:
+                if self._take is None:
+                    self._take = _Take(self.config, frame, shown_ns)
+                    self._take.canvas.set_background(self._background)
+                self._take.show(frame, shown_ns, self._voice)
+            except InputError as error:
+                raise SinkError(self._end(error)) from error
 
     def voice(self, samples: Floats, rate_hz: int, play_ns: int) -> None:
         """As `VoiceSink` says."""
@@ -139,8 +143,17 @@ class RecordingSink:
             self._voice.push(samples, rate_hz, play_ns)
 
     def close(self) -> None:
-        """Finish the file under its name; without a frame there is none."""
-        self._end(None)
+        """Finish the file under its name; without a frame there is none.
+
+        Where a frame is being written all the while (a disk that hangs), the file is left as it is,
+        playable under its temporary name.
+        """
+        if not self._writing.acquire(timeout=_PATIENCE_S):
+            return
+        try:
+            self._end(None)
+        finally:
+            self._writing.release()
 
     def _end(self, failure: InputError | None) -> str:
         """Keep what there is; returns one sentence about it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pyvirtualcam import Camera
 
 MAX_SIDE_PX: Final = 4096
+_PATIENCE_S: Final = 3.0
 _OWN_BACKEND: Final = "vasa_v4l2"
 _ALPHA_BACKENDS: Final = frozenset({"unitycapture"})
 
@@ -76,6 +78,7 @@ class WebcamSink:
         self.config = config or WebcamConfig()
         self.wants_alpha = self.config.backend in _ALPHA_BACKENDS
         self._camera: Camera | None = None
+        self._sending = threading.Lock()
         self._canvas = Canvas(self.config.width, self.config.height)
         shape = output_shape(self.config.height, self.config.width, "i420")
         self._planes = np.empty(shape, np.uint8)
@@ -96,21 +99,29 @@ class WebcamSink:
 
     def send(self, frame: Bytes, capture_ns: int, shown_ns: int, sequence: int) -> None:
         """Hand a frame over. Raises SinkError when the device is gone."""
-        if self._camera is None:
-            raise SinkError("the webcam is not open.")
-        try:
-            self._camera.send(self._converted(frame))
-        except Exception as error:
-            # Backends raise what they like; whatever it is, this camera takes no more frames.
-            reason = getattr(error, "strerror", None) or error
-            raise SinkError(f"the webcam {self.device} takes no more frames: {reason}.") from error
+        with self._sending:
+            if self._camera is None:
+                raise SinkError("the webcam is not open.")
+            try:
+                self._camera.send(self._converted(frame))
+            except Exception as error:
+                # Backends raise what they like; whatever it is, this camera takes no more frames.
+                reason = getattr(error, "strerror", None) or error
+                raise SinkError(
+                    f"the webcam {self.device} takes no more frames: {reason}."
+                ) from error
 
     def close(self) -> None:
-        """Let go of the camera."""
-        camera, self._camera = self._camera, None
-        if camera is not None:
-            with contextlib.suppress(Exception):
-                camera.close()
+        """Let go of the camera, unless it has been swallowing a frame for seconds."""
+        if not self._sending.acquire(timeout=_PATIENCE_S):
+            return
+        try:
+            camera, self._camera = self._camera, None
+            if camera is not None:
+                with contextlib.suppress(Exception):
+                    camera.close()
+        finally:
+            self._sending.release()
 
     def _converted(self, frame: Bytes) -> Bytes:
         if self.wants_alpha:
