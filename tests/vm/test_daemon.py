@@ -7,6 +7,7 @@ avatar is there and moves, by a face tracker on this machine, and that the laten
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -34,24 +35,23 @@ export PYTHONPATH={package} PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTO
 export VASA_CAM_SIMD=baseline
 cd /mnt
 vasa_cam() {{ {python} -m vasa_cam "$@"; }}
-fail() {{ echo "$1"; cat live.log; exit 1; }}
-start() {{ # start OPTIONS: returns when frames are shown
-  vasa_cam live --no-tui --size {side}x{side} --fps 10 "$@" >live.log 2>&1 &
-  daemon=$!
-  for attempt in $(seq 120); do
+fail() {{
+  echo "$1"
+  cat live.log
+  exit 1
+}}
+started() {{ # started WORD: returns when the daemon has said it
+  until grep -q "$1" live.log; do
     kill -0 $daemon 2>/dev/null || fail "it has ended"
-    vasa_cam ctl --json status >status.json 2>/dev/null &&
-      grep -q '"sent": [1-9]' status.json && return
     sleep 1
   done
-  fail "no frames"
 }}
 look() {{ # look NAME: reads frames from the camera as any program does
-  timeout 200 v4l2-ctl -d /dev/video10 --stream-mmap=2 --stream-count={frames} \\
+  timeout 300 v4l2-ctl -d /dev/video10 --stream-mmap=2 --stream-count={frames} \\
     --stream-to=/dev/shm/look.i420 >look.log 2>&1 || fail "$(tail -3 look.log)"
   mv /dev/shm/look.i420 $1.i420
 }}
-finish() {{
+finish() {{ # finish NAME: what it says about itself; the end
   vasa_cam ctl --json status >$1.json
   vasa_cam ctl stop
   wait $daemon || fail "it ended with $?"
@@ -59,7 +59,13 @@ finish() {{
 """
 
 FROM_FILE_AND_MICROPHONE = """
-start --no-preview --source file:speech.wav --loop
+live() {{
+  : >live.log
+  vasa_cam live --no-tui --no-preview --size {side}x{side} --fps 10 "$@" >live.log 2>&1 &
+  daemon=$!
+  started control:
+}}
+live --source file:speech.wav --loop
 vasa_cam devices >devices.txt
 vasa_cam doctor --no-listen --json >doctor.json
 look file
@@ -67,7 +73,7 @@ finish file
 # The other end of the kernel's sound cable, through ALSA alone.
 (while :; do aplay -q -D hw:Loopback,0,0 -f S16_LE -r 48000 -c 2 speech48.raw; done) &
 player=$!
-start --no-preview --source "mic:Loopback PCM (hw:0,1)"
+live --source "mic:Loopback PCM (hw:0,1)"
 look microphone
 finish microphone
 kill $player
@@ -75,14 +81,31 @@ exit 0
 """
 
 LATENCY = """
+cat >live.toml <<TOML
+[audio]
+source = "mic:cable_out"
+[video]
+width_px = {side}
+height_px = {side}
+fps = 10
+[outputs]
+preview = false
+[voice]
+virtual_mic = true
+TOML
 pulseaudio -n --daemonize=yes --exit-idle-time=-1 --disallow-exit --realtime=no \\
   -L "module-native-protocol-unix auth-anonymous=1" \\
   -L "module-alsa-sink device=hw:Loopback,0,0 sink_name=cable_in rate=48000 tsched=0" \\
   -L "module-alsa-source device=hw:Loopback,1,0 source_name=cable_out rate=48000 tsched=0" ||
   fail "no sound server"
-printf '[voice]\\nvirtual_mic = true\\n' >live.toml
-vasa_cam latency --json --config live.toml --size {side}x{side} --fps 10 \\
-  --play cable_in --listen mic:cable_out >latency.json 2>live.log || fail "not measured"
+: >live.log
+{python} light_live.py live.toml >live.log 2>&1 &
+daemon=$!
+started started
+sleep 20
+vasa_cam latency --json --play cable_in --listen mic:cable_out >latency.json 2>latency.log ||
+  fail "$(cat latency.log)"
+finish latency-status
 exit 0
 """
 
@@ -98,6 +121,7 @@ def share(tmp_path: Path, ffmpeg: Callable[..., bytes]) -> Path:
     source = resources.files("vasa_cam") / "assets" / "demo_speech.flac"
     with resources.as_file(source) as speech:
         ffmpeg("-i", speech, tmp_path / "speech.wav")
+        shutil.copy(REPOSITORY / "tests" / "vm" / "light_live.py", tmp_path)
         ffmpeg("-i", speech, "-f", "s16le", "-ar", 48_000, "-ac", 2, tmp_path / "speech48.raw")
     return tmp_path
 

@@ -46,12 +46,18 @@ class Session:
     notices: tuple[str, ...]
 
 
+MotionMaker = Callable[[Controls], MotionStream]
+
+
 @contextmanager
-def live_session(config: LiveConfig, avatar: Avatar) -> Iterator[Session]:
+def live_session(
+    config: LiveConfig, avatar: Avatar, make_motion: MotionMaker | None = None
+) -> Iterator[Session]:
     """Everything but `daemon.run`, which the caller does; all is closed at the end.
 
-    What is missing but can be done without is a notice for the user: a webcam, while there are
-    other outputs. Raises InputError when the settings cannot work here.
+    make_motion: another way from voice to motion than the built-in one. What is missing but can be
+    done without is a notice for the user: a webcam, while there are other outputs. Raises
+    InputError when the settings cannot work here.
     """
     notices: list[str] = []
     with ExitStack() as stack:
@@ -75,7 +81,7 @@ def live_session(config: LiveConfig, avatar: Avatar) -> Iterator[Session]:
             source,
             sinks,
             taps=[voice],
-            make_motion=_styled_motion(config.motion),
+            make_motion=make_motion or _styled_motion(config.motion),
         )
         if playback is not None:
             daemon.metrics.info["voice"] = voice.status
@@ -111,7 +117,7 @@ def pipeline_config(config: LiveConfig) -> PipelineConfig:
     )
 
 
-def _styled_motion(motion: MotionSettings) -> Callable[[Controls], MotionStream] | None:
+def _styled_motion(motion: MotionSettings) -> MotionMaker | None:
     """Makes motion with the lips of a person's track; None without one."""
     if motion.style is None:
         return None
