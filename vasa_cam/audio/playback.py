@@ -22,8 +22,9 @@ LOST_AFTER_S: Final = 1.5
 # An idle sound server asks for the first samples at once and for more only two seconds later.
 _GRACE_S: Final = 5.0
 _BLOCK_MS: Final = 10
-# Asked of the device: room for a busy processor. It is part of the delay, so it costs nothing.
-_LATENCY_S: Final = 0.06
+# Asked of the device. It is part of the delay, so it costs nothing, but what lies in the device is
+# no reserve against blocks that come late.
+_LATENCY_S: Final = 0.03
 _CHECK_S: Final = 0.25
 _BACK_OFF_S: Final = (0.5, 5.0)
 _LONGEST_LATENCY_S: Final = 1.0
