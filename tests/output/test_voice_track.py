@@ -110,3 +110,17 @@ def test_another_rate_in_between_is_joined() -> None:
     out = track.take(0, 3 * RATE, ORIGIN)
     for second in range(3):
         assert abs(phase_ms(out, second + 0.5)) < 1.0
+
+
+@pytest.mark.parametrize("change_s", [0.3, 0.08, -0.08, -0.3])
+def test_a_delay_that_jumps_is_heard_without_a_click(change_s: float) -> None:
+    track = VoiceTrack(RATE)
+    for k in range(200):
+        samples = tone(np.arange(k * 480, (k + 1) * 480) / RATE)
+        delay_s = 0.5 + change_s * (k >= 100)
+        track.push(samples, RATE, ORIGIN + round((k / 100 + delay_s) * 1e9))
+    out = np.concatenate([track.take(k * 480, (k + 1) * 480, ORIGIN) for k in range(250)])
+    # A cut at the crest would be a step of 0.3.
+    assert np.abs(np.diff(out)).max() < 0.03
+    late = round((1.5 + 0.5 + change_s) * RATE)
+    assert np.abs(out[late : late + RATE // 4]).max() > 0.29

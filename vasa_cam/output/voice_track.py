@@ -108,6 +108,7 @@ class VoiceTrack:
         if run is None or run.source_hz != piece.rate_hz or run.misses(at):
             if run is not None:
                 self._finish(run)
+            self._end_before(round(at))
             run = self._run = _Run(piece.rate_hz, self.rate_hz, round(at))
         self._add(run, run.follow(piece.samples, at))
 
@@ -117,6 +118,18 @@ class VoiceTrack:
         if count:
             tail[len(tail) - count :] *= np.linspace(1.0, 0.0, count, dtype=np.float32)
         self._add(run, tail)
+
+    def _end_before(self, stop: int) -> None:
+        """Take back, faded, what was to be heard from `stop` on: the delay has become shorter."""
+        kept: deque[tuple[int, Floats]] = deque()
+        for at, samples in self._ready:
+            count = max(0, min(len(samples), stop - at))
+            if count < len(samples):
+                fade = min(count, round(_FADE_S * self.rate_hz))
+                samples[count - fade : count] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
+            if count:
+                kept.append((at, samples[:count]))
+        self._ready = kept
 
     def _add(self, run: _Run, samples: Floats) -> None:
         if not len(samples):
