@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarp;
-constexpr std::int64_t kSharedBytes = 48 * 1024;
+constexpr std::size_t kSharedBytes = 48 * 1024;
 constexpr std::int64_t kMostRows = 65535 * kTile;  // of a grid's second axis
 
 // Rows are padded to kPanel floats, as the weights are.
@@ -49,47 +49,45 @@ __global__ void condition_kernel(WindowSizes window, const float* condition, std
   tokens[row * padded(width) + index % width] = condition[index];
 }
 
+// Sizes are 32 bits wide, which keeps addresses in the inner loops small: a window has fewer
+// tokens, and a token fewer numbers.
 struct Attention {
   const float* qkv;  // [P T, 3 D]
   float* attended;   // [P T, D]
-  std::int64_t tokens;
-  std::int64_t wanted;  // the last tokens of each pass ask
-  std::int64_t width;
-  std::int64_t heads;
-
-  __device__ std::int64_t head_width() const { return width / heads; }
+  int tokens;
+  int wanted;  // the last tokens of each pass ask
+  int heads;
+  int head_width;
+  int qkv_stride;       // floats between tokens
+  int attended_stride;  // floats between tokens
 };
 
-// Where a block finds 32 keys and values, and a warp its sums.
-struct AttentionMemory {
-  float* keys;
-  float* values;
-  float* sums;
+struct RunningSoftmax {
+  float most = -INFINITY;
+  float total = 0.0f;
 };
 
-// One warp for a query, one lane for a key; softmax goes along as keys come in.
-__device__ void attend_query(const Attention& a, const float* query, const float* keys,
-                             const float* values, std::int64_t stride, std::int64_t count,
-                             float* sums, float& most, float& total) {
+// Up to 32 more keys for one query, by one warp: a lane for a key, then for a number of the values.
+__device__ void attend_keys(int width, const float* query, const float* keys, const float* values,
+                            int stride, int count, float* sums, RunningSoftmax& softmax) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const std::int64_t width = a.head_width();
-  const bool known = lane < count;
   float score = -INFINITY;
-  if (known) {
+  if (lane < count) {
     score = 0.0f;
-    for (std::int64_t at = 0; at < width; ++at) score += query[at] * keys[lane * stride + at];
+    const float* key = keys + lane * stride;
+    for (int at = 0; at < width; ++at) score += query[at] * key[at];
   }
-  float largest = score;
+  float most = score;
   for (int offset = kWarp / 2; offset > 0; offset /= 2) {
-    largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, offset));
+    most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, offset));
   }
-  largest = fmaxf(largest, most);
-  const float fade = power_of_two(most - largest);
-  const float power = known ? power_of_two(score - largest) : 0.0f;
-  most = largest;
-  total = total * fade + warp_sum(power);
-  for (std::int64_t first = 0; first < width; first += kWarp) {
-    const std::int64_t at = first + lane;
+  most = fmaxf(most, softmax.most);
+  const float fade = power_of_two(softmax.most - most);
+  const float power = lane < count ? power_of_two(score - most) : 0.0f;
+  softmax.most = most;
+  softmax.total = softmax.total * fade + warp_sum(power);
+  for (int first = 0; first < width; first += kWarp) {
+    const int at = first + lane;
     float sum = 0.0f;
     for (int key = 0; key < count; ++key) {
       const float weight = __shfl_sync(0xffffffffu, power, key);
@@ -100,62 +98,63 @@ __device__ void attend_query(const Attention& a, const float* query, const float
 }
 
 // A block for kWarps queries of one head of one pass. With kShared the block brings 32 keys and
-// values at a time to shared memory; without, for very wide heads, it works in global memory.
+// values at a time to shared memory; without, for very wide heads, it works in global memory. Four
+// blocks to a multiprocessor leave registers enough; for more the compiler would spill some.
 template <bool kShared>
-__global__ void __launch_bounds__(kThreads) attention_kernel(Attention a) {
+__global__ void __launch_bounds__(kThreads, 4) attention_kernel(Attention a) {
   extern __shared__ float memory[];
-  const std::int64_t width = a.head_width();
-  const std::int64_t pass = blockIdx.y / a.heads;
-  const std::int64_t head = blockIdx.y % a.heads;
+  const int pass = static_cast<int>(blockIdx.y) / a.heads;
+  const int head = static_cast<int>(blockIdx.y) % a.heads;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const std::int64_t qkv_stride = padded(3 * a.width);
-  const std::int64_t asking =
-      a.tokens - a.wanted + static_cast<std::int64_t>(blockIdx.x) * kWarps + warp;
+  const int width = a.head_width;
+  const int asking = a.tokens - a.wanted + static_cast<int>(blockIdx.x) * kWarps + warp;
   const bool active = asking < a.tokens;
-  const float* rows = a.qkv + pass * a.tokens * qkv_stride + head * width;
-  const float* query = rows + asking * qkv_stride;
-  float* target = a.attended + (pass * a.tokens + asking) * padded(a.width) + head * width;
+  const std::int64_t first_token = static_cast<std::int64_t>(pass) * a.tokens;
+  const float* rows = a.qkv + first_token * a.qkv_stride + head * width;
+  const float* query = rows + static_cast<std::int64_t>(asking) * a.qkv_stride;
+  float* target = a.attended + (first_token + asking) * a.attended_stride + head * width;
   // An odd distance between keys, so that the lanes read from different banks.
-  const std::int64_t shared_stride = width | 1;
+  const int shared_stride = width | 1;
   float* shared_keys = memory;
   float* shared_values = shared_keys + kWarp * shared_stride;
   float* sums = kShared ? shared_values + kWarp * shared_stride + warp * width : target;
   if (active) {
-    for (std::int64_t at = lane; at < width; at += kWarp) sums[at] = 0.0f;
+    for (int at = lane; at < width; at += kWarp) sums[at] = 0.0f;
   }
-  float most = -INFINITY;
-  float total = 0.0f;
-  for (std::int64_t first = 0; first < a.tokens; first += kWarp) {
-    const std::int64_t count = a.tokens - first < kWarp ? a.tokens - first : kWarp;
-    const float* keys = rows + first * qkv_stride + a.width;
-    const float* values = keys + a.width;
-    if (kShared) {
-      __syncthreads();
-      for (std::int64_t at = threadIdx.x; at < count * width; at += kThreads) {
-        const std::int64_t from = at / width * qkv_stride + at % width;
-        const std::int64_t to = at / width * shared_stride + at % width;
-        shared_keys[to] = keys[from];
-        shared_values[to] = values[from];
+  RunningSoftmax softmax;
+  for (int first = 0; first < a.tokens; first += kWarp) {
+    const int count = a.tokens - first < kWarp ? a.tokens - first : kWarp;
+    const float* keys = rows + static_cast<std::int64_t>(first) * a.qkv_stride + a.heads * width;
+    const float* values = keys + a.heads * width;
+    if (!kShared) {
+      if (active) {
+        attend_keys(width, query, keys, values, a.qkv_stride, count, sums, softmax);
       }
-      __syncthreads();
+      continue;
     }
+    __syncthreads();
+    for (int at = static_cast<int>(threadIdx.x); at < count * width; at += kThreads) {
+      const int from = at / width * a.qkv_stride + at % width;
+      const int to = at / width * shared_stride + at % width;
+      shared_keys[to] = keys[from];
+      shared_values[to] = values[from];
+    }
+    __syncthreads();
     if (active) {
-      attend_query(a, query, kShared ? shared_keys : keys, kShared ? shared_values : values,
-                   kShared ? shared_stride : qkv_stride, count, sums, most, total);
+      attend_keys(width, query, shared_keys, shared_values, shared_stride, count, sums, softmax);
     }
   }
   if (!active) return;
-  for (std::int64_t at = lane; at < width; at += kWarp) target[at] = sums[at] / total;
+  for (int at = lane; at < width; at += kWarp) target[at] = sums[at] / softmax.total;
 }
 
 void launch_attention(const Attention& a, std::int64_t passes, cudaStream_t stream) {
   const dim3 blocks(blocks_for(a.wanted, kWarps), static_cast<unsigned>(passes * a.heads));
-  const std::int64_t width = a.width / a.heads;
-  const std::int64_t bytes =
-      (2 * kWarp * (width | 1) + kWarps * width) * static_cast<std::int64_t>(sizeof(float));
+  const int floats = 2 * kWarp * (a.head_width | 1) + kWarps * a.head_width;
+  const std::size_t bytes = static_cast<std::size_t>(floats) * sizeof(float);
   if (bytes <= kSharedBytes) {
-    attention_kernel<true><<<blocks, kThreads, static_cast<std::size_t>(bytes), stream>>>(a);
+    attention_kernel<true><<<blocks, kThreads, bytes, stream>>>(a);
   } else {
     attention_kernel<false><<<blocks, kThreads, 0, stream>>>(a);
   }
@@ -270,9 +269,16 @@ void launch_layer(const SamplerSizes& size, const SamplerLayer& weights, const W
   p.asked = layer.wanted.count;
   launch_product<true, Keep::plain>(p, stream);
 
-  launch_attention(
-      {qkv, scratch.attended, window.tokens(), layer.wanted.count, size.width, size.heads},
-      window.passes, stream);
+  Attention attention{};
+  attention.qkv = qkv;
+  attention.attended = scratch.attended;
+  attention.tokens = static_cast<int>(window.tokens());
+  attention.wanted = static_cast<int>(layer.wanted.count);
+  attention.heads = static_cast<int>(size.heads);
+  attention.head_width = static_cast<int>(size.head_width());
+  attention.qkv_stride = static_cast<int>(padded(3 * size.width));
+  attention.attended_stride = static_cast<int>(stride);
+  launch_attention(attention, window.passes, stream);
   launch_product<false, Keep::add>({scratch.attended, stride, layer.wanted, wanted_rows,
                                     weights.out, input, scratch.residual, stride},
                                    stream);
@@ -295,8 +301,8 @@ std::int64_t sampler_cuda_scratch_bytes(const SamplerSizes& size, const WindowSi
 void launch_sampler(const SamplerWeights& weights, const WindowSizes& window,
                     const SamplerArrays& arrays, char* memory, int device_id, void* stream) {
   const SamplerSizes& size = weights.size;
-  const std::int64_t turn_bytes =
-      (padded(size.channels) + padded(size.width)) * static_cast<std::int64_t>(sizeof(float));
+  const std::size_t turn_bytes =
+      static_cast<std::size_t>(padded(size.channels) + padded(size.width)) * sizeof(float);
   require(turn_bytes <= kSharedBytes - 64, "sample_window",
           "on a GPU, width and channels together must be at most 12,000");
   require(window.rows() <= kMostRows && window.passes * size.heads <= 65535, "sample_window",
@@ -314,8 +320,7 @@ void launch_sampler(const SamplerWeights& weights, const WindowSizes& window,
   for (std::int64_t step = 0; step <= window.steps; ++step) {
     const Turn turn{window,           arrays,         weights.noisy,  weights.head,
                     scratch.residual, scratch.tokens, scratch.noised, step};
-    turn_kernel<<<static_cast<unsigned>(window.frames), kThreads,
-                  static_cast<std::size_t>(turn_bytes), cuda_stream>>>(turn);
+    turn_kernel<<<static_cast<unsigned>(window.frames), kThreads, turn_bytes, cuda_stream>>>(turn);
     VASA_CUDA_CHECK(cudaGetLastError());
     if (step == window.steps) break;
     for (std::int64_t layer = 0; layer < size.layers; ++layer) {
