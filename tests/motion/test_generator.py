@@ -119,7 +119,9 @@ def test_guidance_follows_the_papers_formula(rng: np.random.Generator) -> None:
     mouth = np.zeros((5, CHANNELS), np.float32)
 
     def drawn(*guidance: tuple[str, float]) -> np.ndarray:
-        config = SamplerConfig(steps=1, ahead=False, guidance=guidance, other_noise=0.0)
+        config = SamplerConfig(
+            steps=1, ahead=False, guidance=guidance, guide_all=True, other_noise=0.0
+        )
         return WindowSampler(generator, config).draw(inputs, mouth, 1.0, np.random.default_rng(0))
 
     plain, audio, gaze = drawn(), drawn(("a", 0.5)), drawn(("gaze", 1.0))

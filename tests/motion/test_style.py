@@ -40,7 +40,7 @@ def _tracked(motion: Motion) -> Motion:
 def test_the_models_own_lips_are_its_own_style() -> None:
     found = style_from_track(_tracked(_spoken()), _spoken())
     assert found.range == pytest.approx(DEFAULT_STYLE.range, rel=0.08)
-    assert found.rest == 0.0
+    assert found.rest < 0.03  # a little, where the model itself parts the lips
     assert found.smile == DEFAULT_STYLE.smile
 
 
@@ -66,7 +66,7 @@ def test_parted_lips_stay_parted_but_for_closures() -> None:
     plain = gap(_spoken().frames)
     assert np.percentile(plain, 30) < 0.04
     assert np.percentile(rested, 30) > 0.045
-    assert (rested < 0.015).sum() > 10, "m b p still close"
+    assert (rested < 0.015).sum() > 5, "m b p still close"
     far = plain > 0.06
     np.testing.assert_allclose(rested[far], plain[far], atol=1e-4)
     assert style_from_track(_tracked(_spoken(parted)), _spoken()).rest > 0.03

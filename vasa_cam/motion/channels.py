@@ -54,6 +54,12 @@ MOUTH: Final = np.array(
 OTHERS: Final = np.setdiff1d(np.arange(CHANNELS), MOUTH)
 """All other channels: lids, eyes, brows, cheeks, nose and head; their start is the last frame."""
 
+HEAD_AND_BROWS: Final = np.array(
+    [k for k, name in enumerate(DIRECT) if name.startswith("brow")]
+    + list(range(ROTATION_CHANNELS.start, TRANSLATION_CHANNELS.stop))
+)
+"""What guidance by the voice acts on: it also lets the lids droop and the eyes stray."""
+
 BLINK: Final = np.array([DIRECT.index("eyeBlinkLeft"), DIRECT.index("eyeBlinkRight")])
 
 

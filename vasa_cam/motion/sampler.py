@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from vasa_cam import ops
 from vasa_cam.errors import InputError
-from vasa_cam.motion.channels import CHANNELS, MOUTH
+from vasa_cam.motion.channels import CHANNELS, HEAD_AND_BROWS, MOUTH
 from vasa_cam.motion.generator import CONDITIONS, GUIDED, Generator, WindowInputs
 from vasa_cam.motion.schedule import SolverTable, ddim_table
 
@@ -35,10 +35,11 @@ class SamplerConfig:
     mouth again with every frame as it is heard (one more evaluation each); otherwise wait for the
     whole window, as the paper does. guidance: (condition, scale) pairs, the paper's lambda; each
     costs one more evaluation a step; "voice" stands for audio and previous audio together.
-    mouth_noise, other_noise: size of the first noise; 0 gives the
-    mean of what the network believes (with a deterministic solver), 1 the whole variety; few steps
-    lose a little of it, so the default is more. mouth_share: how much of what the generator changes
-    about the encoder's mouth is used, 0..1.
+    guide_all: guide every channel as the paper does, not only head and brows (which costs one run
+    less). mouth_noise, other_noise: size of the first noise; 0 gives the mean of what the network
+    believes (with a deterministic solver), 1 the whole variety; few steps lose a little of it, so
+    the default is more. mouth_share: how much of what the generator changes about the encoder's
+    mouth is used, 0..1.
     """
 
     steps: int = 6
@@ -46,6 +47,7 @@ class SamplerConfig:
     hop: int = 5
     ahead: bool = True
     guidance: tuple[tuple[str, float], ...] = (("voice", 2.0),)
+    guide_all: bool = False
     mouth_noise: float = 0.0
     other_noise: float = 1.05
     mouth_share: float = 0.5
@@ -73,6 +75,7 @@ PAPER: Final = SamplerConfig(
     hop=10,
     ahead=False,
     guidance=(("a", 0.5), ("gaze", 1.0)),
+    guide_all=True,
     other_noise=1.0,
 )
 """The published setting: 50 steps, two guided conditions, whole windows."""
@@ -120,20 +123,31 @@ class WindowSampler:
         noise = rng.standard_normal((config.hop, CHANNELS)).astype(np.float32)
         noise *= config.other_noise
         noise[:, MOUTH] *= config.mouth_noise / max(config.other_noise, 1e-6)
-        guidance = [(name, said * scale) for name, scale in config.guidance if said * scale != 0.0]
-        # x_0 = (1 + sum l_c) H(all) - sum l_c H(without c)
-        scales = [scale for _, scale in guidance]
-        weights = np.asarray([1.0 + sum(scales), *(-scale for scale in scales)], np.float32)
-        passes = [self.generator.conditions(inputs)]
-        passes += [self.generator.conditions(inputs, GUIDED[name]) for name, _ in guidance]
-        window = ops.sample_window(
-            self.generator.model, np.stack(passes), self._times, self.table.coefficients,
-            weights, self._places, noise,
-        )  # fmt: skip
+        scales = [(name, said * scale) for name, scale in config.guidance if said * scale != 0.0]
+        plain = self.generator.conditions(inputs)[None]
+        if not scales:
+            window = self._solved(plain, np.ones(1, np.float32), noise)
+        else:
+            without = [self.generator.conditions(inputs, GUIDED[name]) for name, _ in scales]
+            # x_0 = (1 + sum l_c) H(all) - sum l_c H(without c)
+            total = 1.0 + sum(scale for _, scale in scales)
+            weights = np.asarray([total, *(-scale for _, scale in scales)], np.float32)
+            window = self._solved(np.concatenate([plain, np.stack(without)]), weights, noise)
+            if not config.guide_all:
+                free = self._solved(plain, np.ones(1, np.float32), noise)
+                free[:, HEAD_AND_BROWS] = window[:, HEAD_AND_BROWS]
+                window = free
         start = np.repeat(inputs.x_pre[-1:], config.hop, axis=0)
         start[:, MOUTH] = mouth[:, MOUTH]
         drawn: Floats = start + self.generator.scale[: config.hop] * window
         return drawn
+
+    def _solved(self, passes: Floats, weights: Floats, noise: Floats) -> Floats:
+        """Clean windows float32 [hop, 54] in units of scale; passes: [P, N, D]; weights: [P]."""
+        return ops.sample_window(
+            self.generator.model, passes, self._times, self.table.coefficients, weights,
+            self._places, noise,
+        )  # fmt: skip
 
     def draw_mouth(self, inputs: WindowInputs, mouth: Floats) -> Floats:
         """The mouth's channels of one heard frame, float32 [len(MOUTH)].

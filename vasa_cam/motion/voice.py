@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from vasa_cam.errors import InputError
 from vasa_cam.motion.channels import (
+    BLINK,
     CHANNELS,
     LOOK_CHANNELS,
     MOUTH,
@@ -62,6 +63,7 @@ from vasa_cam.numeric import smoothstep
 Floats = npt.NDArray[np.float32]
 
 _SEALED_IOD: Final = 0.012
+_LIDS_IDLE, _LIDS_SHUT = 0.04, 0.64
 _BLOCK_SAMPLES: Final = 480_000  # half a minute
 
 
@@ -214,9 +216,14 @@ class VoiceStream:
             gaze=controls.gaze_deg[-1] / np.float32(GAZE_UNIT_DEG),
             distance=(controls.distance[-1:] - 1.0) / np.float32(DISTANCE_UNIT),
             emotion=controls.offset[-1],
-            slow=past.slow.row(float(controls.blinks[-1])),
+            slow=past.slow.row(_blinks_told(float(controls.blinks[-1]))),
             heard=len(voice),
         )
+
+
+def _blinks_told(gain: float) -> float:
+    """What the generator is told so that it blinks `gain` times as often; it follows by halves."""
+    return max(0.0, 1.0 + 2.0 * (gain - 1.0)) if gain < 1.0 else gain
 
 
 def finished(channels: Floats, mouth: Floats, controls: ControlFrames) -> Floats:
@@ -230,6 +237,9 @@ def finished(channels: Floats, mouth: Floats, controls: ControlFrames) -> Floats
     channels[:, TRANSLATION_CHANNELS] *= controls.head[:, None]
     channels[:, TRANSLATION_CHANNELS.stop - 1] += distance_shift(controls.distance)
     channels[:, LOOK_CHANNELS] *= controls.wander[:, None]
+    # Both lids close together, and all the way: a mean of blinks that differ in time is shallow.
+    closing = (channels[:, BLINK].mean(axis=1) - _LIDS_IDLE) / (_LIDS_SHUT - _LIDS_IDLE)
+    channels[:, BLINK] = np.clip(closing, 0.0, 1.0)[:, None]
     before = from_channels(channels)
     target = np.tile(controls.gaze_deg / np.float32(GAZE_UNIT_DEG), 2)
     channels[:, LOOK_CHANNELS] += target
