@@ -58,6 +58,17 @@ def test_lost_samples_are_a_step_and_not_a_drift() -> None:
     assert abs(clock.drift) < 1e-6
 
 
+def test_with_patience_a_step_is_seen_within_a_few_notes() -> None:
+    clock = SampleClock(RATE_HZ, patience=4)
+    for k in range(1, 401):
+        lost_ns = 30_000_000 if k > 200 else 0
+        late_ns = 40_000_000 if k % 50 == 0 else 0  # now and then one that is wrong
+        clock.add(k * BLOCK, ORIGIN_NS + k * 10_000_000 + lost_ns + late_ns)
+        error_ms = (clock.time_ns(k * BLOCK) - ORIGIN_NS - k * 10_000_000 - lost_ns) / 1e6
+        assert abs(error_ms) < 0.1 or 200 < k <= 204
+    assert clock.steps == 1
+
+
 def test_an_earlier_sample_is_believed_at_once() -> None:
     clock = SampleClock(RATE_HZ)
     clock.add(BLOCK, ORIGIN_NS + 50_000_000)

@@ -32,6 +32,8 @@ JUMP_S: Final = 0.05
 RESYNC_S: Final = 0.02
 """An error above this is no drift: samples were lost. It is jumped over, with a fade."""
 
+# Callbacks of the output that must agree before its time steps.
+_PATIENCE: Final = 4
 # A note of the output so much later than the last ones foretold: the device stood still.
 _STALL_NS: Final = 100_000_000
 # When everything comes too late for so long, the delay is shorter than the way of the sound.
@@ -69,7 +71,7 @@ class DelayLine:
         self.resyncs = 0
         self.dropped_s = 0.0
         self._controller = controller
-        self._clock = SampleClock(rate_hz)
+        self._clock = SampleClock(rate_hz, _PATIENCE)
         self._target_s = delay_s
         self._delay_s = delay_s
         self._glide_rate = 0.0
@@ -132,7 +134,7 @@ class DelayLine:
     def _take_notes(self) -> None:
         for count, time_ns in self.output.stamps.take():
             if self._clock.ready and time_ns - self._clock.time_ns(count) > _STALL_NS:
-                self._clock = SampleClock(self.rate_hz)
+                self._clock = SampleClock(self.rate_hz, _PATIENCE)
             self._clock.add(count, time_ns)
 
     def _elapsed_s(self, block: AudioBlock) -> float:

@@ -56,12 +56,16 @@ class SampleClock:
     2 ms a second, or at once when it stays more than 10 ms later for a whole half second (samples
     were lost).
 
-    rate_hz: the nominal rate. steps: how often the time jumped later.
+    rate_hz: the nominal rate. patience: so many notes in a row that are 10 ms too late are a step
+    already; for notes that are right although the callback is late, because they say when the
+    device will be heard. steps: how often the time jumped later.
     """
 
-    def __init__(self, rate_hz: int) -> None:
+    def __init__(self, rate_hz: int, patience: int | None = None) -> None:
         self.rate_hz = rate_hz
         self.steps = 0
+        self._patience = patience
+        self._late_edges: list[tuple[float, float]] = []
         self._first: tuple[int, int] | None = None
         self._edges: deque[tuple[float, float]] = deque(maxlen=_WINDOWS)
         # The estimate: at `_knot_s` a sample is `_knot_ns` late against the nominal rate, and
@@ -94,6 +98,8 @@ class SampleClock:
             self._edge = (at_s, late_ns)
         if self._over(at_s, late_ns) < 0.0:
             self._knot_s, self._knot_ns = at_s, late_ns
+        if self._patience is not None:
+            self._watch(at_s, late_ns, self._patience)
         if at_s >= self._window_s:
             self._end_window(at_s)
 
@@ -109,16 +115,30 @@ class SampleClock:
     def _over(self, at_s: float, late_ns: float) -> float:
         return late_ns - self._estimate_ns(at_s)
 
+    def _watch(self, at_s: float, late_ns: float, patience: int) -> None:
+        if self._over(at_s, late_ns) <= _STEP_NS:
+            self._late_edges.clear()
+            return
+        self._late_edges.append((at_s, late_ns))
+        if len(self._late_edges) >= patience:
+            self._step(min(self._late_edges, key=lambda edge: self._over(*edge)))
+
+    def _step(self, edge: tuple[float, float]) -> None:
+        self.steps += 1
+        self._edges.clear()
+        self._edges.append(edge)
+        self._late_edges.clear()
+        self._edge = None
+        self._knot_s, self._knot_ns = edge
+
     def _end_window(self, at_s: float) -> None:
         edge, self._edge = self._edge, None
-        assert edge is not None
         elapsed_s = at_s - self._window_s + _WINDOW_S
         self._window_s = at_s + _WINDOW_S
+        if edge is None:
+            return
         if self._over(*edge) > _STEP_NS:
-            self.steps += 1
-            self._edges.clear()
-            self._edges.append(edge)
-            self._knot_s, self._knot_ns = edge
+            self._step(edge)
             return
         self._edges.append(edge)
         if len(self._edges) < _WINDOWS_FOR_SLOPE:
