@@ -68,8 +68,8 @@ TOLERANCES: Final[dict[str, Tolerance]] = {
     ),
     "sampler.clean": Tolerance(
         1e-5,
-        "of the largest value, or of 1; float32 sums of up to 2,048 products in up to 8 layers, and "
-        "softmax and SiLU by a power of two of relative error 2e-7: measured up to 2e-6 at the "
+        "of the largest value, or of 1; float32 sums of up to 2,048 products in up to 8 layers, "
+        "and softmax and SiLU by a power of two of relative error 2e-7: measured up to 2e-6 at the "
         "sizes in use, more where a norm has few numbers and divides by their small deviation",
     ),
     "sampler.clean_cuda": Tolerance(
