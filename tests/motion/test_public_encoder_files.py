@@ -62,6 +62,19 @@ def test_models_that_cannot_be_used_are_told(models: dict[str, Path], tmp_path: 
             load_public_encoder(changed)
 
 
+@pytest.mark.neural
+def test_a_folder_of_the_hubs_cache_tells_name_and_commit(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
+    cached = tmp_path / "models--some--hubert" / "snapshots" / COMMIT
+    shutil.copytree(models["Hubert"], cached)
+    public = load_public_encoder(cached).public
+    assert (public["name"], public["revision"]) == ("some/hubert", COMMIT)
+    plain = load_public_encoder(models["Hubert"]).public
+    assert (plain["name"], plain["revision"]) == ("Hubert", None)
+    assert plain["sha256"] == public["sha256"]
+
+
 class _Hub(BaseHTTPRequestHandler):
     """The two answers of the hub that a download needs, for one repository."""
 

@@ -227,7 +227,10 @@ def _found(place: str | Path) -> tuple[Path, str, str | None]:
     """The folder of a model, its name, and its commit where that is known."""
     folder = Path(place)
     if folder.is_dir():
-        return folder, folder.resolve().name, None
+        *_, cached, kind, last = ("", "", *folder.resolve().parts)
+        if kind == "snapshots" and cached.startswith("models--"):  # the hub's own cache
+            return folder, cached.removeprefix("models--").replace("--", "/", 1), last
+        return folder, last, None
     match = _HUB_NAME.fullmatch(str(place))
     if match is None:
         raise InputError(
