@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +25,9 @@ from vasa_cam.motion.idle_face import compose
 from vasa_cam.motion.lips import MouthSound, controls_to_coefficients, shape_lips
 from vasa_cam.motion.slow_state import ProsodyFollower, SlowState
 from vasa_cam.motion.space import COEFFICIENTS, neutral
-from vasa_cam.training.loop import Arrays
 
 Floats = npt.NDArray[np.float32]
+Arrays = dict[str, npt.NDArray[Any]]
 
 _FRAME: Final = 640
 _TAIL: Final = 320
