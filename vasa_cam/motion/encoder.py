@@ -10,7 +10,6 @@ Weights: safetensors, written by `python -m vasa_cam.training.train_encoder`.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -19,9 +18,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import safe_open
 
-from vasa_cam.errors import InputError
 from vasa_cam.motion.features import FeatureConfig, FeatureStream, loudness
 from vasa_cam.motion.lips import (
     CONTROLS,
@@ -33,11 +30,10 @@ from vasa_cam.motion.lips import (
     MouthSound,
 )
 from vasa_cam.motion.slow_state import PROSODY_SIZE
+from vasa_cam.motion.weight_file import read_weights
 
 Floats = npt.NDArray[np.float32]
 
-WEIGHTS_FORMAT: Final = "vasa_cam.encoder"
-WEIGHTS_VERSION: Final = "1"
 WEIGHTS_FILE: Final = "encoder.safetensors"
 
 
@@ -191,22 +187,7 @@ def encoder_from_tensors(tensors: dict[str, Floats], info: dict[str, Any]) -> Vo
 
 def load_encoder(path: Path) -> VoiceEncoder:
     """Read a weight file; InputError in one sentence when it is not one or is damaged."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
-            if (header.get("format"), header.get("version")) != (WEIGHTS_FORMAT, WEIGHTS_VERSION):
-                raise InputError(
-                    f"{path} is not a version {WEIGHTS_VERSION} encoder weight file: "
-                    "use one made by vasa_cam.training.train_encoder."
-                )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return encoder_from_tensors(tensors, json.loads(header["info"]))
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"{path} could not be read as encoder weights ({error}): make it again or reinstall."
-        ) from error
+    return read_weights(path, "encoder", encoder_from_tensors)
 
 
 @cache

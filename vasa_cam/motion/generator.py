@@ -10,7 +10,6 @@ slow-state token carries what a short window cannot show, such as the time since
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -19,13 +18,12 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import safe_open
 
 from vasa_cam import ops
-from vasa_cam.errors import InputError
 from vasa_cam.motion.channels import CHANNELS
 from vasa_cam.motion.schedule import time_features
 from vasa_cam.motion.slow_state import SLOW_SIZE
+from vasa_cam.motion.weight_file import read_weights
 
 Floats = npt.NDArray[np.float32]
 
@@ -38,8 +36,6 @@ GUIDED: Final[dict[str, tuple[str, ...]]] = {
 }
 """What guidance can act on -> the conditions that are left out together."""
 
-WEIGHTS_FORMAT: Final = "vasa_cam.generator"
-WEIGHTS_VERSION: Final = "1"
 WEIGHTS_FILE: Final = "generator.safetensors"
 
 GAZE_UNIT_DEG: Final = 35.0
@@ -201,22 +197,7 @@ def generator_from_tensors(tensors: dict[str, Floats], info: dict[str, Any]) -> 
 
 def load_generator(path: Path) -> Generator:
     """Read a weight file; InputError in one sentence when it is not one or is damaged."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
-            if (header.get("format"), header.get("version")) != (WEIGHTS_FORMAT, WEIGHTS_VERSION):
-                raise InputError(
-                    f"{path} is not a version {WEIGHTS_VERSION} generator weight file: "
-                    "use one made by vasa_cam.training.train_motion."
-                )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return generator_from_tensors(tensors, json.loads(header["info"]))
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"{path} could not be read as generator weights ({error}): make it again or reinstall."
-        ) from error
+    return read_weights(path, "generator", generator_from_tensors)
 
 
 @cache

@@ -17,7 +17,6 @@ import argparse
 import dataclasses
 import datetime
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,16 +26,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.numpy import save
 from torch import nn
 
 from vasa_cam.motion.encoder import (
-    WEIGHTS_FORMAT,
-    WEIGHTS_VERSION,
     VoiceEncoder,
     encoder_from_tensors,
 )
 from vasa_cam.motion.features import DEFAULT_FEATURES
+from vasa_cam.motion.weight_file import write_weights
 from vasa_cam.training.augment import LIGHT, MILD, augmented
 from vasa_cam.training.encoder_module import EncoderModule, activated
 from vasa_cam.training.loop import Arrays, Batch, Log, LoopConfig, mixed_precision, stacked, train
@@ -230,18 +227,11 @@ def exported(module: EncoderModule, **info: Any) -> VoiceEncoder:
 
 def save_weights(path: Path, module: EncoderModule, info: dict[str, Any]) -> None:
     """Write a weight file in one piece; weights are stored as float16."""
-    metadata = {
-        "format": WEIGHTS_FORMAT,
-        "version": WEIGHTS_VERSION,
-        "info": json.dumps(info, sort_keys=True),
-    }
-    temporary = path.with_name(f".{path.name}.new")
     tensors = {
         name: array.astype(np.float32 if name == "opening" else np.float16)
         for name, array in tensors_of(module).items()
     }
-    temporary.write_bytes(save(tensors, metadata))
-    os.replace(temporary, path)
+    write_weights(path, "encoder", tensors, info)
 
 
 def main() -> None:

@@ -16,7 +16,6 @@ import argparse
 import dataclasses
 import datetime
 import json
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,14 +24,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.numpy import save
 from torch import nn
 
 from vasa_cam.motion.encoder import load_encoder
 from vasa_cam.motion.generator import (
     CONDITIONS,
-    WEIGHTS_FORMAT,
-    WEIGHTS_VERSION,
     Generator,
     GeneratorConfig,
     generator_from_tensors,
@@ -40,6 +36,7 @@ from vasa_cam.motion.generator import (
 from vasa_cam.motion.idle import IdleConfig
 from vasa_cam.motion.public_encoder import PUBLIC_INFO, with_public
 from vasa_cam.motion.schedule import time_features
+from vasa_cam.motion.weight_file import write_weights
 from vasa_cam.training.generator_module import GeneratorModule
 from vasa_cam.training.loop import Batch, Log, LoopConfig, mixed_precision, train
 from vasa_cam.training.motion_data import (
@@ -165,19 +162,12 @@ def save_weights(
     path: Path, module: GeneratorModule, spread: Floats, scale: Floats, info: dict[str, Any]
 ) -> None:
     """Write a weight file in one piece; weights are stored as float16."""
-    header = {"config": dataclasses.asdict(module.config), **info}
-    metadata = {
-        "format": WEIGHTS_FORMAT,
-        "version": WEIGHTS_VERSION,
-        "info": json.dumps(header, sort_keys=True),
-    }
     tensors = {
         name: tensor if name in ("spread", "scale") else tensor.astype(np.float16)
         for name, tensor in tensors_of(module, spread, scale).items()
     }
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_bytes(save(tensors, metadata))
-    os.replace(temporary, path)
+    header = {"config": dataclasses.asdict(module.config), **info}
+    write_weights(path, "generator", tensors, header)
 
 
 def main() -> None:
