@@ -92,10 +92,12 @@ exit 0
 """
 
 LATENCY = """
+# Long fragments: emulation serves no short ones in time.
+buffers="rate=48000 tsched=0 fragments=4 fragment_size=19200"
 pulseaudio -n --daemonize=yes --exit-idle-time=-1 --disallow-exit --realtime=no \\
   -L "module-native-protocol-unix auth-anonymous=1" \\
-  -L "module-alsa-sink device=hw:Loopback,0,0 sink_name=cable_in rate=48000 tsched=0 fragments=4 fragment_size=19200" \\
-  -L "module-alsa-source device=hw:Loopback,1,0 source_name=cable_out rate=48000 tsched=0 fragments=4 fragment_size=19200" ||
+  -L "module-alsa-sink device=hw:Loopback,0,0 sink_name=cable_in $buffers" \\
+  -L "module-alsa-source device=hw:Loopback,1,0 source_name=cable_out $buffers" ||
   fail "no sound server"
 light mic:cable_out 128 true
 sleep 15
