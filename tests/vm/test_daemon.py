@@ -21,7 +21,8 @@ from virtual_machine import REPOSITORY, VirtualMachine
 import vasa_cam
 from vasa_cam.avatar.video_faces import find_faces
 
-pytestmark = [pytest.mark.vm, pytest.mark.slow]
+# Software emulation takes minutes for each: `make soak`, not `make test`.
+pytestmark = [pytest.mark.vm, pytest.mark.slow, pytest.mark.soak]
 
 SIDE = 256
 LIMIT_S = 1500
