@@ -187,6 +187,26 @@ def test_a_process_ends_although_the_sound_server_hangs(pulse: PrivatePulse) -> 
     assert done.stdout == b"stopped\n"
 
 
+def test_a_process_that_ends_with_open_devices_ends_well(pulse: PrivatePulse) -> None:
+    script = (
+        "from vasa_cam.audio import audio_source\n"
+        "from vasa_cam.audio.playback import VoicePlayback\n"
+        "from vasa_cam.live.av_sync import DriftController\n"
+        "s = audio_source('mic:voice_in.monitor'); s.start()\n"
+        "p = VoicePlayback('voice_out', DriftController, delay_ms=150.0); p.start()\n"
+        "for _ in range(30):\n    b = s.read(0.1)\n    b is None or p.push(b)\n"
+        "raise SystemExit(7)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=pulse.full_environment(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 7, done.stderr.decode()
+
+
 def test_sound_that_nobody_fetches_is_dropped_and_the_time_stays_right(
     pulse: PrivatePulse,
 ) -> None:

@@ -8,6 +8,7 @@ callbacks are made by one thread here, and whoever waits for it waits for a limi
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import queue
 import threading
@@ -15,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -125,8 +125,8 @@ def sounddevice() -> Any:
         raise MissingDependencyError(
             "the library PortAudio is missing; install it (Debian, Ubuntu: libportaudio2)."
         ) from error
-    atexit.unregister(_leave_a_hanging_server)
-    atexit.register(_leave_a_hanging_server)
+    atexit.unregister(_close_at_exit)
+    atexit.register(_close_at_exit)
     return module
 
 
@@ -172,8 +172,7 @@ def rescan(*, at_once: bool = False) -> bool:
         if not at_once and now_s - _last_rescan_s < _RESCAN_S[bool(_streams)]:
             return False
         _last_rescan_s = now_s
-        for stream in tuple(_streams):
-            stream.close_now()
+        _close_all()
         module._terminate()
         module._initialize()
         return True
@@ -267,7 +266,7 @@ class DeviceStream:
         self._finished = True
 
 
-@contextmanager
+@contextlib.contextmanager
 def _server_device(device: Device, direction: Direction) -> Iterator[None]:
     """While a stream is opened, tells the sound server's ALSA plug-in which device is meant.
 
@@ -288,8 +287,18 @@ def _server_device(device: Device, direction: Direction) -> Iterator[None]:
             os.environ[variable] = before
 
 
-def _leave_a_hanging_server() -> None:
-    """At exit, sounddevice would wait for PortAudio, and PortAudio for a server that hangs."""
+def _close_at_exit() -> None:
+    """Runs before sounddevice's own handler, because it was registered after it.
+
+    PortAudio must not be shut down under a running callback; and sounddevice would wait for
+    PortAudio, and that for a server that hangs.
+    """
+    with contextlib.suppress(InputError):
+        _worker.call(_close_all, _CLOSE_TIMEOUT_S)
     if _worker.stuck:
-        # Handlers run in reverse order: sounddevice's, registered before, has not run yet.
         atexit.unregister(sounddevice()._exit_handler)
+
+
+def _close_all() -> None:
+    for stream in tuple(_streams):
+        stream.close_now()
