@@ -98,3 +98,14 @@ def test_the_command_measures_a_real_run(pulse: PrivatePulse, tmp_path: Path) ->
     # What is left behind: nothing.
     assert "vasa_cam" not in pulse.pactl("list", "short", "sinks")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_requests(tmp_path: Path) -> None:
+    for arguments, says in (
+        (["--against", "teeth"], "lips or loudness"),
+        (["--listen", "mic:x"], "--listen needs --play"),
+        (["--config", "none.toml"], "none.toml"),
+    ):
+        done = run_cli("latency", *arguments, cwd=tmp_path, XDG_RUNTIME_DIR=str(tmp_path))
+        assert done.returncode == 2 and says in done.stderr, done.stderr
+        assert len(done.stderr.splitlines()) == 1

@@ -18,6 +18,7 @@ from vasa_cam.errors import InputError
 
 if TYPE_CHECKING:
     from vasa_cam.audio.blocks import Floats
+    from vasa_cam.live.config import LiveConfig
     from vasa_cam.live.latency import LatencyReport
     from vasa_cam.live.latency_probe import FrameReader
 
@@ -49,6 +50,10 @@ def latency(
     ] = None,
     size: Annotated[str | None, typer.Option(help="Width x height in pixels.")] = None,
     fps: Annotated[int | None, typer.Option(help="Frames a second.")] = None,
+    against: Annotated[
+        str,
+        typer.Option(help="lips of the motion model, or loudness if another one moves the mouth."),
+    ] = "lips",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Play a test signal, read the frames back, tell how late picture and voice are."""
@@ -57,6 +62,12 @@ def latency(
 
     from rich.console import Console
 
+    from vasa_cam.live.config import LiveConfig
+    from vasa_cam.live.config_file import read_config
+
+    if against not in ("lips", "loudness"):
+        raise InputError(f"--against must be lips or loudness, got {against!r}.")
+    settings = LiveConfig() if config is None else read_config(config)
     with ExitStack() as stack:
         path = stack.enter_context(_sound_path(play, listen))
         extra = [
@@ -68,7 +79,9 @@ def latency(
         with Console(stderr=True).status("Starting the avatar"):
             about = stack.enter_context(_running(path, extra))
         with Console(stderr=True).status("Measuring, for half a minute"):
-            report = _measure(path, _frame_reader(camera, about), hear or _voice(about))
+            voice = hear or _voice(about)
+            sources = {} if voice is None else {"voice": voice}
+            report = _measure(path, _frame_reader(camera, about), sources, settings, against)
     typer.echo(json.dumps(asdict(report), indent=2) if as_json else describe(report))
 
 
@@ -198,25 +211,30 @@ def _voice(about: dict[str, Any]) -> str | None:
     return None if microphone is None else f"mic:{microphone}"
 
 
-def _measure(path: _SoundPath, frames: FrameReader, hear: str | None) -> LatencyReport:
+def _measure(
+    path: _SoundPath, frames: FrameReader, sources: dict[str, str], config: LiveConfig, against: str
+) -> LatencyReport:
     from vasa_cam.live.latency import measure
     from vasa_cam.live.latency_probe import watch_and_listen
 
-    signal, opening = _test_signal()
-    sources = {"reference": path.listen} | ({} if hear is None else {"voice": hear})
-    seen, heard = watch_and_listen(frames, path.play, signal, sources)
+    signal, opening = _test_signal(against)
+    heard_by = {"reference": path.listen, **sources}
+    seen, heard = watch_and_listen(frames, path.play, signal, heard_by, config.audio.block_ms)
     return measure(signal, opening, heard["reference"], seen, heard.get("voice"))
 
 
-def _test_signal() -> tuple[Floats, Floats]:
-    """Speech, float32 [n] at 16 kHz, and how the lips part to it, float32 [m] at 25 Hz."""
+def _test_signal(against: str) -> tuple[Floats, Floats]:
+    """Speech, float32 [n] at 16 kHz, and what the lips do to it, float32 [m] at 25 Hz."""
     from importlib import resources
 
     from vasa_cam.audio import read_speech
-    from vasa_cam.live.latency import mouth_opening
-    from vasa_cam.motion.voice import VoiceMotion
+    from vasa_cam.live.latency import loudness, mouth_opening
 
     source = resources.files("vasa_cam") / "assets" / "demo_speech.flac"
     with resources.as_file(source) as path:
         signal = read_speech(path)
+    if against == "loudness":
+        return signal, loudness(signal)
+    from vasa_cam.motion.voice import VoiceMotion
+
     return signal, mouth_opening(VoiceMotion().motion(signal).frames)

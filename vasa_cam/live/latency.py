@@ -53,16 +53,14 @@ class LatencyReport:
 
     picture_ms: from the sound at the microphone to the frame that shows it being read.
     picture_spread_ms: half the range over parts of the signal. follows: correlation of the mouth
-    with what it should do, 0..1. compared_with: "lips", what the motion model makes of the speech,
-    or "loudness", where another model moves the mouth. voice_ms: from the microphone to the delayed
-    voice being heard; None without one. offset_ms: picture_ms - voice_ms; positive when the picture
-    is late. frames, fps: that were read.
+    with what it should do, 0..1. voice_ms: from the microphone to the delayed voice being heard;
+    None without one. offset_ms: picture_ms - voice_ms; positive when the picture is late. frames,
+    fps: that were read.
     """
 
     picture_ms: float
     picture_spread_ms: float
     follows: float
-    compared_with: str
     voice_ms: float | None
     offset_ms: float | None
     frames: int
@@ -74,7 +72,8 @@ def measure(
 ) -> LatencyReport:
     """Compare what was seen and heard with the test signal.
 
-    signal: float32 [n], what was played. opening: float32 [m] at 25 Hz, what a mouth does to it.
+    signal: float32 [n], what was played. opening: float32 [m] at 25 Hz, what the mouth does to it:
+    `mouth_opening` of what the motion model makes of it, or its `loudness`.
     Raises InputError when the signal was not heard, or nothing in the picture follows it.
     """
     played_s = _heard_at(signal, reference, "the test signal was not heard at the microphone")
@@ -82,11 +81,7 @@ def measure(
         raise InputError(
             f"only {len(seen.times_s)} frames were read; is another program reading the camera?"
         )
-    compared_with = "lips"
     lag_s, spread_s, follows = _picture_lag(opening, played_s, seen)
-    if follows < _FOLLOWS:
-        compared_with = "loudness"
-        lag_s, spread_s, follows = _picture_lag(loudness(signal), played_s, seen)
     if follows < _FOLLOWS:
         raise InputError(
             f"nothing in the picture follows the test signal (correlation {follows:.2f}); is the "
@@ -102,7 +97,6 @@ def measure(
         picture_ms=1e3 * lag_s,
         picture_spread_ms=1e3 * spread_s,
         follows=follows,
-        compared_with=compared_with,
         voice_ms=voice_ms,
         offset_ms=offset_ms,
         frames=len(seen.times_s),

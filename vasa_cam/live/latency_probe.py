@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from vasa_cam.audio import device_search
 from vasa_cam.audio.blocks import NS_A_SECOND, AudioBlock, Floats
+from vasa_cam.audio.paced import BLOCK_MS
 from vasa_cam.audio.portaudio import Device, DeviceStream
 from vasa_cam.audio.sources import AudioSource, audio_source
 from vasa_cam.errors import InputError, VasaCamError
@@ -28,16 +29,21 @@ _TAIL_S: Final = 3.0
 
 
 def watch_and_listen(
-    frames: FrameReader, play_to: str, signal: Floats, sources: dict[str, str]
+    frames: FrameReader,
+    play_to: str,
+    signal: Floats,
+    sources: dict[str, str],
+    block_ms: int = BLOCK_MS,
 ) -> tuple[Sighting, dict[str, Recording]]:
     """Play the signal while frames are read and sources recorded.
 
     play_to: an output device. signal: float32 [n] at 16 kHz. sources: name -> what to record, as
-    for `audio_source`; the recordings come back under the same names. Raises InputError when a
-    device cannot be used or gives nothing.
+    for `audio_source`; the recordings come back under the same names. block_ms: of the recordings;
+    longer ones are less work for a slow machine. Raises InputError when a device cannot be used or
+    gives nothing.
     """
     device = device_search.find_device(play_to, "output")
-    recorders = {name: SoundRecorder(spec) for name, spec in sources.items()}
+    recorders = {name: SoundRecorder(spec, block_ms) for name, spec in sources.items()}
     started: list[_Background] = []
     try:
         for part in (*recorders.values(), frames):
@@ -71,11 +77,12 @@ def play(device: Device, signal: Floats) -> None:
         if place >= len(samples):
             done.set()
 
-    stream = DeviceStream(device, "output", device.rate_hz // 50, fill)
+    # When it is heard does not matter, only that it is heard whole.
+    stream = DeviceStream(device, "output", device.rate_hz // 10, fill, "high")
     try:
         if not done.wait(len(samples) / device.rate_hz + _PATIENCE_S):
             raise InputError(f"{device.name} does not take sound; choose another --play device.")
-        time.sleep(0.5)  # what the device still holds
+        time.sleep(1.0)  # what the device still holds
     finally:
         stream.close()
 
@@ -121,9 +128,9 @@ class _Background(ABC):
 class SoundRecorder(_Background):
     """Records a source, named as for `audio_source`."""
 
-    def __init__(self, spec: str) -> None:
+    def __init__(self, spec: str, block_ms: int = BLOCK_MS) -> None:
         super().__init__(spec)
-        self._source: AudioSource = audio_source(spec)
+        self._source: AudioSource = audio_source(spec, block_ms=block_ms)
         self._blocks: list[AudioBlock] = []
 
     def recording(self) -> Recording:
