@@ -97,7 +97,10 @@ def test_training_reads_the_clips(prepared: Path, film: Path) -> None:
     opened = np.maximum(0.0, truth[:, :COEFFICIENTS] @ lip_opening())
     assert np.corrcoef(aperture(clip.landmarks), opened)[0, 1] > 0.85
     eyes = [clip.landmarks[:, rows].mean(axis=1) for rows in ([40, 43], [46, 49])]
-    np.testing.assert_allclose(np.linalg.norm(eyes[1] - eyes[0], axis=1), 1.0, atol=0.03)
+    # The unit is the clip's median distance; single frames carry the tracker's noise.
+    apart = np.linalg.norm(eyes[1] - eyes[0], axis=1)
+    assert float(np.median(apart)) == pytest.approx(1.0, abs=0.02)
+    np.testing.assert_allclose(apart, 1.0, atol=0.1)
     assert abs(float(np.median(eyes[0] + eyes[1]))) < 0.1  # the origin is between the eyes
     assert eyes[0][0, 0] < 0 < eyes[1][0, 0]
     assert clip.landmarks[:, 55, 1].mean() > 1.0  # the chin is below: y down
