@@ -6,9 +6,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND
    CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
   # The run-time test in csrc/common/simd.cpp asks for exactly these features.
   list(APPEND VASA_CAM_SIMD_LEVELS avx2 avx512)
-  set(VASA_CAM_SIMD_FLAGS_avx2 -mavx2 -mfma)
+  set(VASA_CAM_SIMD_FLAGS_avx2 -mavx2 -mfma -mf16c)
   set(VASA_CAM_SIMD_FLAGS_avx512
-      -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl)
+      -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl)
 endif()
 
 add_library(vasa_cam_common OBJECT)

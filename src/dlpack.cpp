@@ -48,6 +48,7 @@ constexpr std::int32_t kDlCudaManaged = 13;
 constexpr std::uint8_t kDlInt = 0;
 constexpr std::uint8_t kDlUInt = 1;
 constexpr std::uint8_t kDlFloat = 2;
+constexpr std::uint8_t kDlBfloat = 4;
 constexpr std::uint64_t kDlReadOnly = 1;
 constexpr int kNoSynchronisation = -1;
 
@@ -57,10 +58,13 @@ DType dtype_of(const DlDataType& type, const char* name) {
     if (type.code == kDlInt && type.bits == 8) return DType::i8;
     if (type.code == kDlInt && type.bits == 32) return DType::i32;
     if (type.code == kDlFloat && type.bits == 32) return DType::f32;
+    if (type.code == kDlFloat && type.bits == 16) return DType::f16;
+    if (type.code == kDlBfloat && type.bits == 16) return DType::bf16;
   }
-  throw py::type_error(std::string(name) +
-                       " must be uint8, int8, int32 or float32, got DLPack code " +
-                       std::to_string(type.code) + " with " + std::to_string(type.bits) + " bits");
+  throw py::type_error(
+      std::string(name) +
+      " must be uint8, int8, int32, float32, float16 or bfloat16, got DLPack code " +
+      std::to_string(type.code) + " with " + std::to_string(type.bits) + " bits");
 }
 
 TensorView view_of(const DlTensor& tensor, bool read_only, const char* name) {

@@ -4,11 +4,26 @@
 
 #include "vasa_cam/dispatch.h"
 
+#ifdef VASA_SIMD_HAS_X86
+#include <cpuid.h>
+#endif
+
 namespace vasa_cam {
 namespace {
 
 constexpr int kUndecided = -1;
 std::atomic<int> chosen_level{kUndecided};
+
+#ifdef VASA_SIMD_HAS_X86
+// Asked for directly: not every compiler's __builtin_cpu_supports knows the name.
+bool has_f16c() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+#endif
 
 SimdLevel level_of_environment() {
   const char* wanted = std::getenv("VASA_CAM_SIMD");
@@ -45,7 +60,7 @@ bool simd_available(SimdLevel level) {
 #ifdef VASA_SIMD_HAS_X86
   // Exactly the features that cmake/ops.cmake compiles for.
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
   if (level == SimdLevel::avx2) return avx2;
   if (level == SimdLevel::avx512) {
     return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

@@ -17,6 +17,25 @@ const char* name_of(DType dtype) {
       return "i32";
     case DType::f32:
       return "f32";
+    case DType::f16:
+      return "f16";
+    case DType::bf16:
+      return "bf16";
+  }
+  throw std::logic_error("unknown DType");
+}
+
+std::uintptr_t bytes_of(DType dtype) {
+  switch (dtype) {
+    case DType::u8:
+    case DType::i8:
+      return 1;
+    case DType::f16:
+    case DType::bf16:
+      return 2;
+    case DType::i32:
+    case DType::f32:
+      return 4;
   }
   throw std::logic_error("unknown DType");
 }
@@ -58,14 +77,15 @@ bool TensorView::contiguous() const {
 void check_tensor(const TensorView& tensor, const char* op, const char* argument, DType dtype,
                   Device device, std::initializer_list<std::int64_t> shape) {
   const bool contiguous = tensor.contiguous();
-  if (tensor.dtype == dtype && tensor.device == device && contiguous &&
+  const bool aligned = reinterpret_cast<std::uintptr_t>(tensor.data) % bytes_of(tensor.dtype) == 0;
+  if (tensor.dtype == dtype && tensor.device == device && contiguous && aligned &&
       shape_matches(tensor, shape)) {
     return;
   }
   throw std::invalid_argument(std::string(op) + ": " + argument + " must be C-contiguous " +
                               name_of(dtype) + " " + list_of(shape.begin(), shape.size()) + " on " +
                               name_of(device) + ", got " + (contiguous ? "" : "non-contiguous ") +
-                              name_of(tensor.dtype) + " " +
+                              (aligned ? "" : "misaligned ") + name_of(tensor.dtype) + " " +
                               list_of(tensor.shape, static_cast<std::size_t>(tensor.rank)) +
                               " on " + name_of(tensor.device));
 }

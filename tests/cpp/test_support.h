@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <vector>
 
+#include "common/half.h"
 #include "vasa_cam/dispatch.h"
 #include "vasa_cam/tensor_view.h"
 
@@ -28,6 +29,14 @@ constexpr DType dtype_of<std::int32_t>() {
 template <>
 constexpr DType dtype_of<float>() {
   return DType::f32;
+}
+template <>
+constexpr DType dtype_of<Half>() {
+  return DType::f16;
+}
+template <>
+constexpr DType dtype_of<BFloat16>() {
+  return DType::bf16;
 }
 
 template <class T>

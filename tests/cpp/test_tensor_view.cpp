@@ -35,6 +35,15 @@ TEST(CheckTensor, NamesWhatItExpectedAndWhatCame) {
             "op: weights must be C-contiguous f32 [*, 4] on cpu, got u8 [2, 3] on cpu");
 }
 
+TEST(CheckTensor, RefusesElementsThatLieAcrossTheirSize) {
+  std::vector<float> values(3);
+  TensorView view = view_of(values, {3});
+  view.data = reinterpret_cast<char*>(view.data) + 2;
+  const auto check = [&view] { check_tensor(view, "op", "x", DType::f32, Device::cpu, {3}); };
+  EXPECT_EQ(message_of<std::invalid_argument>(check),
+            "op: x must be C-contiguous f32 [3] on cpu, got misaligned f32 [3] on cpu");
+}
+
 TEST(CheckTensor, AcceptsAnySizeWhereAsked) {
   std::vector<float> values(8);
   EXPECT_NO_THROW(check_tensor(view_of(values, {2, 4}), "op", "weights", DType::f32, Device::cpu,

@@ -49,7 +49,7 @@ def test_the_processor_has_what_is_said_to_be_available() -> None:
     with open("/proc/cpuinfo", encoding="utf-8") as text:
         flags = next((set(line.split()) for line in text if line.startswith("flags")), set())
     available = ops.build_info()["simd_available"]
-    assert "avx2" not in available or {"avx2", "fma"} <= flags
+    assert "avx2" not in available or {"avx2", "fma", "f16c"} <= flags
     assert "avx512" not in available or {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= flags
 
 
@@ -150,10 +150,11 @@ def test_takes_torch_tensors() -> None:
     ("bad", "error", "message"),
     [
         (
-            np.zeros((2, 2, 3), np.float16),
+            np.zeros((2, 2, 3), np.float64),
             TypeError,
-            "source must be uint8, int8, int32 or float32",
+            "source must be uint8, int8, int32, float32, float16 or bfloat16",
         ),
+        (np.zeros((2, 2, 3), np.float16), ValueError, r"on cpu, got f16 \[2, 2, 3\]"),
         (np.zeros((1,) * 6, np.uint8), TypeError, "at most 5 axes, got 6"),
         (3, TypeError, "source must be an array .*got int"),
         (

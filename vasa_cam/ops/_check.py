@@ -9,12 +9,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 Array: TypeAlias = Any
 """A NumPy array, or a torch or CuPy array on a CUDA device."""
+
+FLOATS: Final = ("float32", "float16", "bfloat16")
+"""Types of the neural ops' data. NumPy has no bfloat16: it comes from torch or CuPy."""
 
 _CUDA_DEVICE_TYPES = (2, 13)  # DLPack: device memory, managed memory
 
@@ -55,20 +58,24 @@ def check_array(
     array: Array,
     op: str,
     name: str,
-    dtype: str,
+    dtype: str | tuple[str, ...],
     shape: Sequence[int | tuple[int, ...] | None],
     device: tuple[str, int] | None = None,
 ) -> tuple[int, ...]:
     """Raise unless `array` has this dtype, shape and device and is C-contiguous; return its shape.
 
-    In `shape` an int is a demand, None any size, a tuple of ints one of these sizes. Raises
-    TypeError for a wrong kind of object or dtype, ValueError for shape, layout and device.
+    In `shape` an int is a demand, None any size, a tuple of ints one of these sizes; `dtype` may
+    be a tuple likewise. Raises TypeError for a wrong kind of object or dtype, ValueError for
+    shape, layout and device.
     """
     found_device = device_of(array, op, name)
-    if dtype_name(array) != dtype:
+    found_dtype = dtype_name(array)
+    if found_dtype not in ((dtype,) if isinstance(dtype, str) else dtype):
         raise TypeError(
-            f"{op}: {name} must be {dtype}, got {dtype_name(array)}; convert it with .astype()"
+            f"{op}: {name} must be {_dtype_text(dtype)}, got {found_dtype}; convert it with "
+            + (".astype()" if hasattr(array, "astype") else ".to()")
         )
+    _check_exportable(array, found_dtype, op, name)
     found = tuple(int(size) for size in array.shape)
     if len(found) != len(shape) or not all(map(_size_fits, found, shape)):
         raise ValueError(f"{op}: {name} must be {_shape_text(shape)}, got {list(found)}")
@@ -82,6 +89,17 @@ def check_array(
             f"{op}: {name} must be on {device[0]} like the other arrays, got {found_device[0]}"
         )
     return found
+
+
+def _check_exportable(array: Array, dtype: str, op: str, name: str) -> None:
+    """Raise for the two kinds of arrays that have DLPack, and yet refuse to be passed on by it."""
+    if dtype == "bfloat16" and isinstance(array, np.ndarray):
+        raise TypeError(
+            f"{op}: {name} is a NumPy array of bfloat16, which NumPy cannot pass on; "
+            "use a torch tensor or float32"
+        )
+    if getattr(array, "requires_grad", False):
+        raise ValueError(f"{op}: {name} requires a gradient, which no op gives; pass .detach()")
 
 
 def check_output(
@@ -130,6 +148,12 @@ def current_stream(like: Array) -> int:
     if library == "cupy":
         return int(sys.modules["cupy"].cuda.get_current_stream().ptr)
     return 0
+
+
+def _dtype_text(dtype: str | tuple[str, ...]) -> str:
+    if isinstance(dtype, str):
+        return dtype
+    return " or ".join(filter(None, (", ".join(dtype[:-1]), dtype[-1])))
 
 
 def _size_fits(size: int, wanted: int | tuple[int, ...] | None) -> bool:

@@ -7,7 +7,7 @@
 namespace vasa_cam {
 
 enum class Device : std::int32_t { cpu, cuda };
-enum class DType : std::int32_t { u8, i8, i32, f32 };
+enum class DType : std::int32_t { u8, i8, i32, f32, f16, bf16 };
 
 inline constexpr int kMaxRank = 5;
 
@@ -37,7 +37,8 @@ struct TensorView {
 inline constexpr std::int64_t kAnySize = -1;
 
 // Throws std::invalid_argument "op: argument must be C-contiguous f32 [468, 4] on cpu, got ..."
-// unless the tensor has this type, device and shape and is C-contiguous.
+// unless the tensor has this type, device and shape, is C-contiguous and begins at a multiple of
+// its element's size.
 void check_tensor(const TensorView& tensor, const char* op, const char* argument, DType dtype,
                   Device device, std::initializer_list<std::int64_t> shape);
 
