@@ -79,6 +79,8 @@ def _assert_refused(done: subprocess.CompletedProcess[str], says: str) -> None:
         (["live", "--size", "129x128"], "must be even"),
         (["live", "--size", "big"], "'big' is not understood"),
         (["live", "--background", "none.png", "--no-webcam"], "none.png"),
+        (["live", "--weights", "nowhere", "--no-webcam", "--source", "silence"], "encoder weights"),
+        (["live", "--style", "none.csv", "--no-webcam", "--source", "silence"], "none.csv"),
         (["live", "--panic", "hide"], "one of freeze, photo, black, real-camera"),
         (["live", "--config", "none.toml"], "none.toml"),
         (["live", "--config", "bad.toml"], "did you mean fps?"),
@@ -188,12 +190,16 @@ def test_the_service_unit_is_one_that_systemd_understands(tmp_path: Path) -> Non
 def test_live_is_controlled_recorded_and_stopped(tmp_path: Path, runtime: Path) -> None:
     environment = {"XDG_RUNTIME_DIR": str(runtime)}
     arguments = (*ALONE, "--source", f"file:{SPEECH}", "--loop", "--record", "talk.mp4")
-    with _live(tmp_path, runtime, *arguments, "--metrics", "m.jsonl", "--no-tui") as process:
+    weights = ("--weights", str(Path(vasa_cam.__file__).parent / "motion" / "weights"))
+    with _live(
+        tmp_path, runtime, *arguments, *weights, "--metrics", "m.jsonl", "--no-tui"
+    ) as process:
         for words in (["gaze", "10", "-5"], ["emotion", "happy", "0.6"], ["pause"], ["panic"]):
             done = run_cli("ctl", *words, cwd=tmp_path, **environment)
             assert (done.returncode, done.stderr) == (0, ""), done.stderr
         status = json.loads(run_cli("ctl", "--json", "status", cwd=tmp_path, **environment).stdout)
         assert status["state"]["paused"] and status["state"]["panic"] == "photo"
+        assert not status["state"]["motion_problem"]
         table = run_cli("ctl", "status", cwd=tmp_path, **environment)
         assert "recording" in table.stdout and "p95" in table.stdout
         refused = run_cli("ctl", "background", "none.png", cwd=tmp_path, **environment)

@@ -232,6 +232,26 @@ def test_one_failing_output_does_not_stop_the_others(start, caplog) -> None:
     gate.set()
 
 
+def test_transparency_is_drawn_only_while_somebody_watches_it(start) -> None:
+    class Source(MemorySink):
+        alpha_watched = False
+
+        def send_both(self, rgb, rgba, *times: int) -> None:
+            self.frames.append((*times, 0 if rgba is None else 1))
+
+    source, camera = Source(alpha=True), MemorySink("camera")
+    run = start(sinks=[source, camera])
+    run.shows()
+    assert {drawn for *_, drawn in source.frames} == {0}
+    source.alpha_watched = True
+    run.shows()
+    assert source.frames[-1][-1] == 1
+    source.alpha_watched = False
+    run.shows()
+    assert source.frames[-1][-1] == 0 and camera.frames
+    run.end()
+
+
 def test_the_source_is_lost_and_comes_back(start, caplog) -> None:
     """Frames go on without it, the avatar breathes, and it speaks again afterwards."""
 

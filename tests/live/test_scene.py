@@ -52,6 +52,16 @@ def test_rgb_and_rgba_show_the_same_person(avatar: Avatar) -> None:
     assert np.abs(rgb[inside].astype(int) - rgba[inside][:, :3]).max() <= 1
 
 
+def test_without_rgba_the_same_picture_is_drawn(avatar: Avatar) -> None:
+    scene = LayeredScene(avatar, SceneConfig(*SIZE, "#204080", alpha=True))
+    both, _ = drawn(scene, open_mouth(), True)
+    alone, _ = drawn(scene, open_mouth())
+    assert (
+        np.abs(both.astype(int) - alone).max() <= 6
+        and np.abs(both.astype(int) - alone).mean() < 0.5
+    )
+
+
 def test_transparent_without_alpha_shows_the_photos_wall(avatar: Avatar) -> None:
     clear, _ = drawn(LayeredScene(avatar, SceneConfig(*SIZE, "transparent")), neutral()[0])
     photo, _ = drawn(LayeredScene(avatar, SceneConfig(*SIZE, "photo")), neutral()[0])

@@ -175,8 +175,11 @@ def test_the_browser_source_gets_transparency_and_the_page_does_not(server: Prev
             session.ws_connect(address(server, "/frames", alpha=1)) as source,
             session.ws_connect(address(server, "/frames")) as page,
         ):
-            return [await source.receive_bytes(), await page.receive_bytes()]
+            pictures = [await source.receive_bytes(), await page.receive_bytes()]
+            assert server.alpha_watched
+            return pictures
 
+    assert not server.alpha_watched
     shown = np.full((48, 64, 3), 200, np.uint8)
     stop = threading.Event()
 

@@ -41,7 +41,7 @@ fail() {{
   exit 1
 }}
 started() {{ # started WORD: returns when the daemon has said it
-  until grep -q "$1" live.log; do
+  until grep -q "^$1" live.log; do
     kill -0 $daemon 2>/dev/null || fail "it has ended"
     sleep 1
   done
@@ -82,8 +82,8 @@ exit 0
 
 # The other end of the kernel's sound cable, through ALSA alone.
 FROM_SOUND_CARD = """
-light "mic:Loopback PCM (hw:0,1)" {side}
-(while :; do aplay -q -D hw:Loopback,0,0 -f S16_LE -r 48000 -c 2 speech48.raw; done) &
+light "mic:Loopback: PCM (hw:0,1)" {side}
+(while :; do aplay -q -D plughw:Loopback,0,0 -f S16_LE -r 48000 -c 2 speech48.raw; done) 2>aplay.log &
 player=$!
 look card {count}
 kill $player

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vasa_cam.cli.control_options import StyleOption
+from vasa_cam.cli.control_options import StyleOption, WeightsOption
 
 Avatar = Annotated[
     Path | None, typer.Argument(help="A .vasa avatar or a photo; default: the built-in one.")
@@ -28,6 +28,7 @@ Background = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Varies head motion, gaze and blinks.")]
 Style = StyleOption
+Weights = WeightsOption
 Webcam = Annotated[bool | None, typer.Option(help="Feed a virtual webcam.")]
 WebcamDevice = Annotated[str | None, typer.Option(help="Which one: a path, number or label.")]
 Preview = Annotated[bool | None, typer.Option(help="Serve the preview page.")]

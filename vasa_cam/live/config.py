@@ -92,12 +92,15 @@ class VideoSettings(_Section):
 
 @dataclass(frozen=True)
 class MotionSettings(_Section):
-    """How the voice drives the face; all but seed and style can be changed while live."""
+    """How the voice drives the face; all but seed, style, weights can be changed while live."""
 
     TABLE: ClassVar[str] = "motion"
     seed: int = _setting(0, "number", "another one: other blinks, glances, nods", (0, 2**31 - 1))
     style: str | None = _setting(
         None, "file", 'lips like those in this track of you talking (vasa-cam track); "" for none'
+    )
+    weights: str | None = _setting(
+        None, "folder", 'networks that you trained instead of the shipped ones; "" for those'
     )
     lips: float = _setting(1.0, "gain", "movement of the mouth", (0.0, 3.0))
     face: float = _setting(1.0, "gain", "movement of brows and cheeks", (0.0, 3.0))

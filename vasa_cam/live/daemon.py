@@ -40,7 +40,7 @@ from vasa_cam.live.stages import BlockTap, MotionStream
 from vasa_cam.live.steering import STEERING, avatar_opener, steer
 from vasa_cam.live.timeline import MotionTimeline
 from vasa_cam.motion.controls import Controls
-from vasa_cam.output.sink import Sink
+from vasa_cam.output.sink import LayeredSink, Sink
 from vasa_cam.render.framing import check_background
 
 STOP_S: Final = 0.9
@@ -102,6 +102,7 @@ class LiveDaemon:
             self.metrics,
             clock,
         )
+        self._render.wants_alpha = _alpha_watched(sinks)
         self._workers = [SinkWorker(sink, self._pool, self.metrics, clock) for sink in sinks]
         self._pacer = Pacer(grid, self._render.slot, self._workers, self._pool, self.metrics, clock)
         self._controls = config.controls
@@ -327,6 +328,15 @@ def _told(controls: Controls) -> dict[str, Any]:
         "emotion": dict(controls.emotion),
         **gains,
     }
+
+
+def _alpha_watched(sinks: Sequence[Sink]) -> Callable[[], bool]:
+    """Tells whether a picture without background is of use to anybody now."""
+    takers = [sink for sink in sinks if sink.wants_alpha]
+    layered = [sink for sink in takers if isinstance(sink, LayeredSink)]
+    if len(layered) < len(takers):
+        return lambda: True
+    return lambda: any(sink.alpha_watched for sink in layered)
 
 
 def _built_in_motion(seed: int) -> Callable[[Controls], MotionStream]:

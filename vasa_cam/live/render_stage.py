@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -13,10 +14,10 @@ from vasa_cam.live.clock import MONOTONIC, NS_A_MS, NS_A_SECOND, Clock
 from vasa_cam.live.delay import DelayControl
 from vasa_cam.live.frame_grid import FrameGrid, next_step
 from vasa_cam.live.mailbox import Mailbox
-from vasa_cam.live.messages import Frame
+from vasa_cam.live.messages import Bytes, Frame
 from vasa_cam.live.metrics import Metrics
 from vasa_cam.live.panic import PanicScreen
-from vasa_cam.live.pictures import LentFrame, Picture, PicturePool
+from vasa_cam.live.pictures import LentFrame, PicturePool
 from vasa_cam.live.scene_keeper import SceneKeeper
 from vasa_cam.live.stage_thread import StageThread
 from vasa_cam.live.timeline import MotionTimeline
@@ -53,7 +54,10 @@ class DrawingTime:
 
 
 class RenderStage(StageThread):
-    """Draws into the slot that the pacer takes from. Runs until `stop`."""
+    """Draws into the slot that the pacer takes from. Runs until `stop`.
+
+    wants_alpha: asked for every picture, whether rgba is drawn where the pool's pictures have it.
+    """
 
     def __init__(
         self,
@@ -68,6 +72,7 @@ class RenderStage(StageThread):
     ) -> None:
         super().__init__("render")
         self.slot: Mailbox[LentFrame] = Mailbox()
+        self.wants_alpha: Callable[[], bool] = lambda: True
         self._grid = grid
         self._timeline = timeline
         self._delay = delay
@@ -128,7 +133,8 @@ class RenderStage(StageThread):
         if picture is None:  # every picture is held by outputs that stall
             self._metrics.count("pictures_skipped")
             return
-        if not self._draw(picture, begun_ns):
+        rgba = picture.rgba if self.wants_alpha() else None
+        if not self._draw(picture.rgb, rgba, begun_ns):
             self._pool.let_go(picture)
             return
         done_ns = self._clock.now_ns()
@@ -138,14 +144,13 @@ class RenderStage(StageThread):
         if sample is not None and sample.held_ns == 0:
             self._metrics.hops["motion_to_render"].add_ns(begun_ns - sample.arrival_ns)
         self._sequence += 1
-        frame = Frame(picture.rgb, picture.rgba, shown_ns, deadline_ns, self._sequence)
+        frame = Frame(picture.rgb, rgba, shown_ns, deadline_ns, self._sequence)
         self._waits_until_ns = deadline_ns
         replaced = self.slot.put(LentFrame(frame, picture, done_ns))
         if replaced is not None:
             self._pool.let_go(replaced.picture)
 
-    def _draw(self, picture: Picture, now_ns: int) -> bool:
-        rgb, rgba = picture.rgb, picture.rgba
+    def _draw(self, rgb: Bytes, rgba: Bytes | None, now_ns: int) -> bool:
         if self._panic.mode is not None:
             return self._panic.draw(self._keeper, rgb, rgba, now_ns)
         return self._keeper.draw(self._motion, rgb, rgba, now_ns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -24,7 +24,7 @@ _TRANSPARENT: Final = "transparent"
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """Size in pixels, background as for `make_background`; alpha: rgba is drawn, too.
+    """Size in pixels, background as for `make_background`; alpha: rgba can be drawn, too.
 
     Pictures without alpha cannot be transparent: they get the photo's own background then.
     """
@@ -48,21 +48,18 @@ class LayeredScene:
 
     def __init__(self, avatar: Avatar, config: SceneConfig) -> None:
         size = (config.width_px, config.height_px)
-        shown = _TRANSPARENT if config.alpha else config.opaque_background
-        self._renderer = LayeredRenderer(RenderConfig(*size, shown))
+        self._renderer = LayeredRenderer(RenderConfig(*size, config.opaque_background))
         self._state = self._renderer.prepare(avatar)
-        self._behind: Bytes | None = None
-        if config.alpha:
-            framing = Framing.fit(avatar.meta.view_px, *size)
-            self._behind = make_background(config.opaque_background, avatar.plate_rgb, framing)
+        behind = np.zeros((config.height_px, config.width_px, 4), np.uint8)
+        self._alone = replace(self._state, background=behind) if config.alpha else None
 
     def draw(self, motion: Floats, rgb: Bytes, rgba: Bytes | None) -> None:
-        """See `Scene.draw`; rgba is there exactly when the configuration has alpha."""
-        if self._behind is None or rgba is None:
+        """See `Scene.draw`; rgba only where the configuration has alpha."""
+        if self._alone is None or rgba is None:
             self._renderer.render(self._state, motion, out=rgb)
             return
-        self._renderer.render(self._state, motion, out=rgba)
-        ops.compose_over(self._behind, rgba, out=rgb)
+        self._renderer.render(self._alone, motion, out=rgba)
+        ops.compose_over(self._state.background, rgba, out=rgb)
 
 
 class PhotoScene:

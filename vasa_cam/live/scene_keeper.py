@@ -90,7 +90,7 @@ class SceneKeeper:
         self._current = self._make(avatar, config, 0)
         self._next: _Made | None = None
         self._fade_start_ns = 0
-        self._scratch: tuple[Bytes, Bytes | None] | None = None
+        self._scratch: dict[tuple[int, ...], Bytes] = {}
         self._failures: deque[int] = deque(maxlen=_OFTEN)
         self._in_a_row = 0
         self._wanted = self._current.wanted()
@@ -151,16 +151,22 @@ class SceneKeeper:
     def _draw_fade(
         self, coming: _Made, motion: Floats, rgb: Bytes, rgba: Bytes | None, now_ns: int
     ) -> None:
-        if self._scratch is None or self._scratch[0].shape != rgb.shape:
-            self._scratch = (np.empty_like(rgb), None if rgba is None else np.empty_like(rgba))
-        over_rgb, over_rgba = self._scratch
+        over_rgb = self._scratch_like(rgb)
+        over_rgba = None if rgba is None else self._scratch_like(rgba)
         coming.scene.draw(motion, over_rgb, over_rgba)
         part = float(smoothstep(0.0, 1.0, (now_ns - self._fade_start_ns) / FADE_NS))
         fade(over_rgb, rgb, part)
         if rgba is not None and over_rgba is not None:
             fade(over_rgba, rgba, part)
         if part >= 1.0:
-            self._current, self._next, self._scratch = coming, None, None
+            self._current, self._next = coming, None
+            self._scratch.clear()
+
+    def _scratch_like(self, picture: Bytes) -> Bytes:
+        """Memory of the same shape that a fade reuses."""
+        if picture.shape not in self._scratch:
+            self._scratch[picture.shape] = np.empty_like(picture)
+        return self._scratch[picture.shape]
 
     def _take_ready(self, now_ns: int) -> None:
         made = self._ready.take(0.0)

@@ -81,7 +81,7 @@ def live_session(
             source,
             sinks,
             taps=[voice],
-            make_motion=make_motion or _styled_motion(config.motion),
+            make_motion=make_motion or _own_motion(config.motion),
         )
         if playback is not None:
             daemon.metrics.info["voice"] = voice.status
@@ -117,15 +117,23 @@ def pipeline_config(config: LiveConfig) -> PipelineConfig:
     )
 
 
-def _styled_motion(motion: MotionSettings) -> MotionMaker | None:
-    """Makes motion with the lips of a person's track; None without one."""
-    if motion.style is None:
+def _own_motion(motion: MotionSettings) -> MotionMaker | None:
+    """Makes motion with the lips of a person's track, by a user's own networks; None for neither.
+
+    Files are read now, so that what is wrong with them is said before anything starts.
+    """
+    if motion.style is None and motion.weights is None:
         return None
+    from vasa_cam.motion.lips import DEFAULT_STYLE
+    from vasa_cam.motion.models import load_models
     from vasa_cam.motion.voice import VoiceConfig, VoiceStream
     from vasa_cam.render_video import read_style
 
-    style = read_style(Path(motion.style).expanduser())
-    return lambda controls: VoiceStream(VoiceConfig(motion.seed, controls, style))
+    models = load_models(None if motion.weights is None else Path(motion.weights).expanduser())
+    style = DEFAULT_STYLE
+    if motion.style is not None:
+        style = read_style(Path(motion.style).expanduser(), *models)
+    return lambda controls: VoiceStream(VoiceConfig(motion.seed, controls, style), *models)
 
 
 def _controls(motion: MotionSettings) -> Controls:

@@ -110,6 +110,11 @@ class PreviewServer:
         """How many watch."""
         return len(self._board.viewers)
 
+    @property
+    def alpha_watched(self) -> bool:
+        """Whether a browser source watches: frames without one need no transparency."""
+        return any(viewer.kind == "alpha" for viewer in tuple(self._board.viewers))
+
     def set_mirror(self, mirrored: bool) -> None:
         """Whether the page shows the picture as in a mirror; the browser source never does."""
         self._mirrored = mirrored
@@ -141,9 +146,11 @@ class PreviewServer:
         loop = self._loop
         if loop is None:
             return
-        pictures: dict[Kind, Bytes] = {"opaque": rgb, "alpha": rgb if rgba is None else rgba}
+        pictures: dict[Kind, Bytes] = {"opaque": rgb}
+        if rgba is not None or not self.wants_alpha:
+            pictures["alpha"] = rgb if rgba is None else rgba
         times = FrameTimes(capture_ns, shown_ns, sequence)
-        for kind in self._board.wanted():
+        for kind in self._board.wanted() & pictures.keys():
             encoded = self._encoder.encode(pictures[kind], times, self._mirrored)
             with contextlib.suppress(RuntimeError):  # closed meanwhile
                 loop.call_soon_threadsafe(self._board.deliver, kind, encoded)

@@ -70,6 +70,11 @@ class VoiceSink(Sink, Protocol):
 class LayeredSink(Sink, Protocol):
     """A sink that wants the picture both before its background and without one."""
 
+    @property
+    def alpha_watched(self) -> bool:
+        """Whether somebody looks at the picture without background now; any thread may ask."""
+        ...
+
     def send_both(
         self, rgb: Bytes, rgba: Bytes | None, capture_ns: int, shown_ns: int, sequence: int
     ) -> None:
