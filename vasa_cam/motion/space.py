@@ -4,15 +4,21 @@ A frame is float32 [58]: 52 ARKit coefficients (0..1), a head rotation vector (r
 translation (inter-ocular distances). Axes are the image's: x right, y down, z away from the camera.
 So rx > 0 nods the nose down, ry > 0 turns it to the image left, rz > 0 tilts the head clockwise.
 Left and right in names are the subject's own.
+
+Motion spaces have names. This one is "arkit-58"; a renderer with a latent of its own has another
+(`vasa_cam.motion.latent`), and `check_space` refuses motion of one space for a renderer of another.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
+
+from vasa_cam.errors import InputError
+from vasa_cam.numeric import interpolated
 
 Floats = npt.NDArray[np.float32]
 
@@ -39,6 +45,12 @@ TRANSLATION: Final = slice(55, 58)
 MOTION_SIZE: Final = 58
 MOTION_RATE_HZ: Final = 25.0
 
+FACE_SPACE: Final = "arkit-58"
+"""Name of this module's space: what the layered renderer draws."""
+
+LIVEPORTRAIT_SPACE: Final = "liveportrait-21"
+"""Name of the space of `vasa_cam.motion.latent`: what the volume renderer draws."""
+
 INDEX: Final[dict[str, int]] = {name: index for index, name in enumerate(ARKIT_NAMES)}
 """Coefficient name -> position in a motion frame."""
 
@@ -55,6 +67,8 @@ class Motion:
     frames: float32 [T, 58], the layout of this module. rate_hz: frames a second.
     Raises ValueError when the shape is not [T, 58] or a value is not finite.
     """
+
+    space: ClassVar[str] = FACE_SPACE
 
     frames: Floats
     rate_hz: float = MOTION_RATE_HZ
@@ -79,12 +93,19 @@ class Motion:
             return Motion(self.frames, rate_hz)
         count = max(1, round(self.duration_s * rate_hz))
         at = np.arange(count) * (self.rate_hz / rate_hz)
-        base = np.floor(at).astype(np.int64)
-        u = (at - base).astype(np.float32)[:, None]
-        last = len(self.frames) - 1
-        p0, p1, p2, p3 = (self.frames[np.clip(base + k, 0, last)] for k in (-1, 0, 1, 2))
-        frames = p1 + 0.5 * u * (
-            p2 - p0 + u * (2 * p0 - 5 * p1 + 4 * p2 - p3 + u * (3 * (p1 - p2) + p3 - p0))
-        )
+        frames = interpolated(self.frames, at)
         frames[:, :COEFFICIENTS] = np.clip(frames[:, :COEFFICIENTS], 0.0, 1.0)
-        return Motion(frames.astype(np.float32), rate_hz)
+        return Motion(frames, rate_hz)
+
+
+def check_space(motion: str, renderer: str, takes: str) -> None:
+    """Raise InputError unless a renderer draws motion of a space.
+
+    motion: name of the motion's space; renderer: what the user calls the renderer; takes: name of
+    the space it draws.
+    """
+    if motion != takes:
+        raise InputError(
+            f"the {renderer} renderer draws motion of the space {takes} and this motion is "
+            f"{motion}: choose a motion source and a renderer of the same space."
+        )
