@@ -83,7 +83,9 @@ exit 0
 # The other end of the kernel's sound cable, through ALSA alone.
 FROM_SOUND_CARD = """
 light "mic:Loopback: PCM (hw:0,1)" {side}
-(while :; do aplay -q -D plughw:Loopback,0,0 -f S16_LE -r 48000 -c 2 speech48.raw; done) 2>aplay.log &
+(while :; do
+  aplay -q -D plughw:Loopback,0,0 -f S16_LE -r 48000 -c 2 speech48.raw
+done) 2>aplay.log &
 player=$!
 look card {count}
 kill $player
