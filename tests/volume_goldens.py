@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -47,6 +48,17 @@ class Goldens:
         state: dict[str, np.ndarray] = self.rule.make_state(name, table)
         return state
 
+    def folded(self, name: str) -> dict[str, np.ndarray]:
+        """The state dict with its spectral norms divided out, as `SpadeDecoder` takes it."""
+        state = self.state(name)
+        for key in [key for key in state if key.endswith(".weight_orig")]:
+            module = key.removesuffix("weight_orig")
+            weight = state.pop(key)
+            u, v = state.pop(f"{module}weight_u"), state.pop(f"{module}weight_v")
+            sigma = u @ (weight.reshape(len(weight), -1).astype(np.float64) @ v)
+            state[f"{module}weight"] = (weight / sigma).astype(np.float32)
+        return state
+
     def golden(self, name: str) -> Any:
         """A file of golden vectors."""
         return np.load(self.folder / "golden" / f"{name}.npz")
@@ -69,6 +81,49 @@ def find_goldens(shared: Path) -> Goldens:
     if not folder.is_dir():
         pytest.skip(f"the volume renderer's golden vectors are missing: expected {folder}")
     return Goldens(folder)
+
+
+def with_rule_weights(goldens: Goldens, name: str, network: Any) -> Any:
+    """A torch network in evaluation mode with the rule's weights."""
+    import torch
+
+    state = {key: torch.from_numpy(value) for key, value in goldens.folded(name).items()}
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def traced(network: Any, run: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
+    """The result and, for every submodule, its last output's mean, deviation, minimum, maximum."""
+    import torch
+
+    seen: dict[str, Any] = {}
+
+    def note(name: str) -> Callable[..., None]:
+        def hook(_module: Any, _inputs: Any, output: Any) -> None:
+            if isinstance(output, torch.Tensor):
+                x = output.double()
+                spread = x.std().item() if x.numel() > 1 else float("nan")
+                seen[name] = [x.mean().item(), spread, x.min().item(), x.max().item()]
+
+        return hook
+
+    handles = [m.register_forward_hook(note(name)) for name, m in network.named_modules() if name]
+    with torch.inference_mode():
+        result = run()
+    for handle in handles:
+        handle.remove()
+    return result, seen
+
+
+def check_trace(goldens: Goldens, name: str, seen: dict[str, Any], least: int) -> None:
+    """Every layer that the reference names too has its figures; the first that has not is named."""
+    reference = goldens.trace(name)
+    shared = [layer for layer in reference if layer in seen]
+    assert len(shared) >= least
+    for layer in shared:
+        wanted = np.array(reference[layer]["stats_mean_std_min_max_absmean"][:4])
+        limit = 1e-4 * np.nanmax(np.abs(wanted))
+        np.testing.assert_allclose(seen[layer], wanted, atol=limit, rtol=0, err_msg=layer)
 
 
 def relative_l2(found: Any, wanted: np.ndarray) -> float:

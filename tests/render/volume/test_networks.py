@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from volume_goldens import GATE, Goldens, relative_l2
+from volume_goldens import (
+    GATE,
+    Goldens,
+    check_trace,
+    relative_l2,
+    traced,
+    with_rule_weights,
+)
 
 torch = pytest.importorskip("torch")
 
@@ -31,45 +38,6 @@ NETWORKS: dict[str, Callable[[], Any]] = {
 }
 
 
-def with_rule_weights(goldens: Goldens, name: str) -> Any:
-    network = NETWORKS[name]().eval()
-    state = goldens.state(name)
-    network.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
-    return network
-
-
-def traced(network: Any, run: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
-    """The result and, for every submodule, its output's mean, deviation, minimum and maximum."""
-    seen: dict[str, Any] = {}
-
-    def note(name: str) -> Callable[..., None]:
-        def hook(_module: Any, _inputs: Any, output: Any) -> None:
-            if isinstance(output, torch.Tensor):
-                x = output.double()
-                spread = x.std().item() if x.numel() > 1 else float("nan")
-                seen[name] = [x.mean().item(), spread, x.min().item(), x.max().item()]
-
-        return hook
-
-    handles = [m.register_forward_hook(note(name)) for name, m in network.named_modules() if name]
-    with torch.inference_mode():
-        result = run()
-    for handle in handles:
-        handle.remove()
-    return result, seen
-
-
-def check_trace(goldens: Goldens, name: str, seen: dict[str, Any]) -> None:
-    """Every layer that the reference names too has its figures; the first that has not is named."""
-    reference = goldens.trace(name)
-    shared = [layer for layer in reference if layer in seen]
-    assert len(shared) > len(seen) // 2
-    for layer in shared:
-        wanted = np.array(reference[layer]["stats_mean_std_min_max_absmean"][:4])
-        limit = 1e-4 * np.nanmax(np.abs(wanted))
-        np.testing.assert_allclose(seen[layer], wanted, atol=limit, rtol=0, err_msg=layer)
-
-
 @pytest.mark.parametrize("name", NETWORKS)
 def test_keys_shapes_and_types_are_the_public_ones(goldens: Goldens, name: str) -> None:
     found = {
@@ -81,9 +49,9 @@ def test_keys_shapes_and_types_are_the_public_ones(goldens: Goldens, name: str) 
 
 def test_appearance_is_golden_in_every_layer(goldens: Goldens) -> None:
     golden = goldens.golden("F")
-    network = with_rule_weights(goldens, "F")
+    network = with_rule_weights(goldens, "F", AppearanceExtractor())
     volume, seen = traced(network, lambda: network(torch.from_numpy(golden["input"])))
-    check_trace(goldens, "F", seen)
+    check_trace(goldens, "F", seen, 30)
     assert volume.shape == tuple(golden["out_shape"]) and volume.dtype == torch.float32
     flat = volume.reshape(-1)[:: int(golden["stride"])].numpy()
     assert relative_l2(flat, golden["out_flat_strided"]) <= GATE
@@ -93,9 +61,9 @@ def test_appearance_is_golden_in_every_layer(goldens: Goldens) -> None:
 
 def test_motion_is_golden_in_every_layer(goldens: Goldens) -> None:
     golden, image = goldens.golden("M"), torch.from_numpy(goldens.golden("F")["input"])
-    network = with_rule_weights(goldens, "M")
+    network = with_rule_weights(goldens, "M", MotionExtractor())
     values, seen = traced(network, lambda: network(image))
-    check_trace(goldens, "M", seen)
+    check_trace(goldens, "M", seen, 120)
     for name in ("pitch", "yaw", "roll", "t", "exp", "scale", "kp"):
         assert relative_l2(values[name].numpy(), golden[name]) <= GATE, name
     angles = [keypoints.degrees(values[name].numpy()) for name in ("pitch", "yaw", "roll")]
@@ -110,7 +78,7 @@ def test_motion_is_golden_in_every_layer(goldens: Goldens) -> None:
 
 @pytest.mark.parametrize("name", ["S_stitching", "S_lip", "S_eye"])
 def test_retargeting_is_golden(goldens: Goldens, name: str) -> None:
-    golden, network = goldens.golden(name), with_rule_weights(goldens, name)
+    golden, network = goldens.golden(name), with_rule_weights(goldens, name, NETWORKS[name]())
     for key, value in network.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), golden[f"w:{key}"])
     with torch.inference_mode():
@@ -119,7 +87,10 @@ def test_retargeting_is_golden(goldens: Goldens, name: str) -> None:
 
 
 def test_stitching_of_real_keypoints_is_golden(goldens: Goldens) -> None:
-    golden, network = goldens.golden("S_apply"), with_rule_weights(goldens, "S_stitching")
+    golden, network = (
+        goldens.golden("S_apply"),
+        with_rule_weights(goldens, "S_stitching", stitching_network()),
+    )
     both = np.concatenate([golden["kp_source"], golden["kp_driving"]], axis=1).reshape(1, -1)
     with torch.inference_mode():
         delta = network(torch.from_numpy(both)).numpy()
