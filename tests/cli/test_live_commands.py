@@ -139,6 +139,15 @@ def test_what_config_shows_is_what_live_reads(tmp_path: Path) -> None:
     assert "good" in run_cli("config", "my.toml", cwd=tmp_path).stdout
 
 
+@pytest.mark.skipif(any(Path("/dev").glob("video*")), reason="this machine has a camera")
+def test_a_missing_camera_is_told_once(tmp_path: Path, runtime: Path) -> None:
+    arguments = ("--source", "silence", "--size", "128x128", "--seconds", "2", "--no-tui")
+    done = run_cli("live", *arguments, cwd=tmp_path, XDG_RUNTIME_DIR=str(runtime))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("no virtual camera") == 1, done.stderr
+    assert "preview: http://127.0.0.1:" in done.stderr + done.stdout
+
+
 def test_devices_and_doctor_say_what_there_is(tmp_path: Path, runtime: Path) -> None:
     listed = run_cli("devices", "--json", cwd=tmp_path, XDG_RUNTIME_DIR=str(runtime))
     assert listed.returncode == 0, listed.stderr

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import http.server
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import browser
 from pulse import RATE_HZ, Player, PrivatePulse, Recorder, babble
 from scipy.signal import correlate
 
@@ -152,3 +157,54 @@ def test_without_a_sound_server_or_pactl_it_says_so(
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(InputError, match=r"pactl is not installed \(Debian, Ubuntu: pulseaudio"):
         VirtualMic().create()
+
+
+LISTEN = """(async () => {
+  await navigator.mediaDevices.getUserMedia({audio: true});
+  const devices = await navigator.mediaDevices.enumerateDevices();
+  const mic = devices.find(one => one.kind === "audioinput" && one.label === NAME);
+  if (!mic) return devices.map(one => one.label).join();
+  const plain = {echoCancellation: false, noiseSuppression: false, autoGainControl: false};
+  const stream = await navigator.mediaDevices.getUserMedia(
+    {audio: {deviceId: {exact: mic.deviceId}, ...plain}});
+  const context = new AudioContext(), analyser = context.createAnalyser();
+  context.createMediaStreamSource(stream).connect(analyser);
+  const heard = new Float32Array(analyser.fftSize);
+  for (let tries = 0; tries < 200; ++tries) {
+    await new Promise(done => setTimeout(done, 50));
+    analyser.getFloatTimeDomainData(heard);
+    if (Math.hypot(...heard) / Math.sqrt(heard.length) > 0.01) return "heard";
+  }
+  return "silence";
+})()"""
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> Iterator[str]:
+    """Address of a page that may use microphones, as that of a call."""
+    (tmp_path / "call.html").write_text("<title>call</title>")
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments, directory=str(tmp_path))
+
+        def log_message(self, *arguments: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/call.html"
+        server.shutdown()
+
+
+def test_a_browser_lists_it_and_hears_what_is_said(
+    pulse: PrivatePulse, call: str, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """As the microphone of a call in Meet."""
+    flags = ("--use-fake-ui-for-media-stream", "--autoplay-policy=no-user-gesture-required")
+    with VirtualMic() as microphone, browser(tmp_path / "profile", *flags) as page:
+        player = Player(pulse, microphone.sink_name, babble(60.0, rng))
+        try:
+            page.go(call)
+            assert page.value(LISTEN.replace("NAME", repr(SOURCE_DESCRIPTION))) == "heard"
+        finally:
+            player.stop()

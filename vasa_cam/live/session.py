@@ -177,6 +177,7 @@ def _webcam(config: LiveConfig, notices: list[str]) -> WebcamSink | None:
         if not (outputs.preview or outputs.record):
             raise
         # The daemon tries again, so that a camera that appears later is used.
+        webcam.problem = str(error)
         notices.append(f"{error} Until then: without a webcam.")
     return webcam
 

@@ -45,7 +45,7 @@ class SinkWorker(StageThread):
         super().__init__(f"sink-{sink.name}")
         self.sink = sink
         self.state: State = "opening"
-        self.problem = ""
+        self.problem: str = getattr(sink, "problem", "")  # what the user was told already
         self.figures = SinkFigures()
         self.end_to_end = Window()
         self._pool = pool

@@ -69,10 +69,11 @@ class WebcamSink:
     """Frames to a virtual webcam. The device stays open from `open` to `close`, pauses included.
 
     Frames of another size are scaled to the camera's; alpha is laid over the background unless the
-    camera itself knows transparency.
+    camera itself knows transparency. problem: what its owner has told the user about it already.
     """
 
     name = "webcam"
+    problem = ""
 
     def __init__(self, config: WebcamConfig | None = None) -> None:
         self.config = config or WebcamConfig()
