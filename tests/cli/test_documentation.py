@@ -22,6 +22,9 @@ COMMANDS = (
     "enrol",
     "evaluate",
     "info",
+    "models add",
+    "models list",
+    "models verify",
     "poses",
     "render",
     "track",
@@ -46,7 +49,7 @@ def test_the_page_of_commands_names_exactly_the_options_there_are(
     page = (REPOSITORY / "docs" / "cli.md").read_text(encoding="utf-8")
     section = re.search(rf"^## {command}$(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
     assert section is not None, f"docs/cli.md has no section {command}"
-    there_are = _options(run_cli(command, "--help", cwd=tmp_path).stdout)
+    there_are = _options(run_cli(*command.split(), "--help", cwd=tmp_path).stdout)
     assert _options(section[1]) == there_are
 
 

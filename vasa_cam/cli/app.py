@@ -29,6 +29,7 @@ from vasa_cam.cli.info import info
 from vasa_cam.cli.install_service import install_service
 from vasa_cam.cli.latency import latency
 from vasa_cam.cli.live import live
+from vasa_cam.cli.models import models
 from vasa_cam.cli.poses import poses
 from vasa_cam.cli.render import render
 from vasa_cam.cli.track import track
@@ -78,6 +79,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for _command in _COMMANDS:
     app.command()(_command)
+app.add_typer(models)
 # Negative numbers are no options: vasa-cam ctl gaze 10 -5.
 app.command(epilog=ctl_help(), context_settings={"ignore_unknown_options": True})(ctl)
 
