@@ -32,4 +32,4 @@ def interpolated(
     between = p1 + 0.5 * u * (
         p2 - p0 + u * (2 * p0 - 5 * p1 + 4 * p2 - p3 + u * (3 * (p1 - p2) + p3 - p0))
     )
-    return between.astype(np.float32)
+    return np.asarray(between, np.float32)
