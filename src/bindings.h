@@ -11,5 +11,6 @@ void register_warp_mesh(pybind11::module_& module);
 void register_compose(pybind11::module_& module);
 void register_pixel(pybind11::module_& module);
 void register_sampler(pybind11::module_& module);
+void register_guided_update(pybind11::module_& module);
 
 }  // namespace vasa_cam

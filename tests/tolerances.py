@@ -66,6 +66,11 @@ TOLERANCES: Final[dict[str, Tolerance]] = {
     "compose.mouth": Tolerance(
         1.0, "levels; float32 curves and powers, as for the eye", share=0.005
     ),
+    "guided_update.next": Tolerance(
+        1e-6,
+        "of the sum of the magnitudes that are added up; float32 rounds each of a few products and "
+        "sums by 6e-8",
+    ),
     "sampler.clean": Tolerance(
         1e-5,
         "of the largest value, or of 1; float32 sums of up to 2,048 products in up to 8 layers, "

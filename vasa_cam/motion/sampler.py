@@ -18,7 +18,7 @@ from vasa_cam import ops
 from vasa_cam.errors import InputError
 from vasa_cam.motion.channels import CHANNELS, HEAD_AND_BROWS, MOUTH
 from vasa_cam.motion.generator import CONDITIONS, GUIDED, Generator, WindowInputs
-from vasa_cam.motion.schedule import SolverTable, ddim_table
+from vasa_cam.motion.schedule import SolverTable, ddim_table, guidance_weights
 
 Floats = npt.NDArray[np.float32]
 
@@ -129,9 +129,7 @@ class WindowSampler:
             window = self._solved(plain, np.ones(1, np.float32), noise)
         else:
             without = [self.generator.conditions(inputs, GUIDED[name]) for name, _ in scales]
-            # x_0 = (1 + sum l_c) H(all) - sum l_c H(without c)
-            total = 1.0 + sum(scale for _, scale in scales)
-            weights = np.asarray([total, *(-scale for _, scale in scales)], np.float32)
+            weights = guidance_weights([scale for _, scale in scales])
             window = self._solved(np.concatenate([plain, np.stack(without)]), weights, noise)
             if not config.guide_all:
                 free = self._solved(plain, np.ones(1, np.float32), noise)

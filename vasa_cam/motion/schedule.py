@@ -9,10 +9,13 @@ A deterministic DDIM step (Song, Meng and Ermon 2021) from t to s is linear in x
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from vasa_cam.ops import UpdateCoefficients
 
 Floats = npt.NDArray[np.float32]
 
@@ -66,3 +69,33 @@ def time_features(times: Floats, size: int) -> Floats:
     rates = np.exp(-np.log(10000.0) * np.arange(half) / half)
     angles = 1000.0 * np.asarray(times, np.float64)[:, None] * rates
     return np.concatenate([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+def ddim_coefficients(
+    alpha_bar: float, alpha_bar_next: float, eta: float = 0.0
+) -> UpdateCoefficients:
+    """DDIM from one signal power (alpha bar, 0..1) to a larger one, for a network that gives x_0.
+
+    eta 0 is deterministic; eta 1 is ancestral sampling (DDPM's posterior of x_{t-1} given x_t and
+    x_0). sigma^2 = eta^2 (1 - a') / (1 - a) (1 - a / a'), keep = sqrt((1 - a' - sigma^2) / (1 - a))
+    and step = sqrt(a') - keep sqrt(a) (Song, Meng and Ermon 2021, equation 12). Raises ValueError.
+    """
+    if not 0.0 <= alpha_bar < alpha_bar_next <= 1.0:
+        raise ValueError(
+            "ddim_coefficients: alpha_bar must rise within 0..1, "
+            f"got {alpha_bar} to {alpha_bar_next}"
+        )
+    left = 1.0 - alpha_bar
+    variance = eta**2 * (1.0 - alpha_bar_next) / left * (1.0 - alpha_bar / alpha_bar_next)
+    keep = np.sqrt(max(1.0 - alpha_bar_next - variance, 0.0) / left)
+    step = np.sqrt(alpha_bar_next) - keep * np.sqrt(alpha_bar)
+    return UpdateCoefficients(float(keep), float(step), float(np.sqrt(variance)))
+
+
+def guidance_weights(scales: Sequence[float]) -> Floats:
+    """Weights of the passes, float32 [1 + len(scales)]: the full one, then those without c.
+
+    x_0 = (1 + sum l_c) H(all) - sum l_c H(without c), the paper's. One condition alone with scale
+    s - 1 is u + s (c - u).
+    """
+    return np.asarray([1.0 + sum(scales), *(-scale for scale in scales)], np.float32)
