@@ -3,6 +3,7 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bindings.h"
@@ -14,17 +15,55 @@ namespace py = pybind11;
 namespace vasa_cam {
 namespace {
 
-constexpr std::size_t kArrays = 6;
+constexpr std::size_t kArrays = 8;
 constexpr std::array<const char*, kArrays> kNames = {
-    "sample_window: condition", "sample_window: time",     "sample_window: coefficients",
-    "sample_window: guidance",  "sample_window: position", "sample_window: noise"};
+    "sample_window: condition", "sample_window: time",      "sample_window: coefficients",
+    "sample_window: guidance",  "sample_window: position",  "sample_window: noise",
+    "sample_window: memory",    "sample_window: step_noise"};
 
-constexpr std::size_t kPairsOfLayer = 6;
 constexpr std::size_t kOtherPairs = 3;
 
+DType precision_of(const std::string& name) {
+  if (name == "float32") return DType::f32;
+  if (name == "float16") return DType::f16;
+  if (name == "bfloat16") return DType::bf16;
+  throw py::value_error("SamplerModel: unknown precision " + name);
+}
+
 // Weight and bias in turn, in the order of vasa_cam.ops.sampler.tensor_shapes().
-std::unique_ptr<SamplerModel> make_model(const std::vector<py::object>& arrays, std::int64_t heads,
-                                         const std::string& device, int device_id) {
+SamplerTensors arrange(const std::vector<AffineTensors>& pairs, const SamplerForm& form) {
+  const std::size_t of_layer = form.memory ? 8 : 6;
+  if (pairs.size() < kOtherPairs || (pairs.size() - kOtherPairs) % of_layer != 0) {
+    throw py::value_error("SamplerModel: expected weight and bias of whole layers and 3 more");
+  }
+  SamplerTensors tensors;
+  tensors.form = form;
+  std::size_t at = 0;
+  tensors.noisy = pairs[at++];
+  while (at + 2 < pairs.size()) {
+    SamplerLayerTensors layer;
+    layer.norm1 = pairs[at++];
+    layer.qkv = pairs[at++];
+    layer.out = pairs[at++];
+    if (form.memory) {
+      layer.cross = pairs[at++];
+      layer.cross_norm = pairs[at++];
+    }
+    layer.norm2 = pairs[at++];
+    layer.up = pairs[at++];
+    layer.down = pairs[at++];
+    tensors.layers.push_back(layer);
+  }
+  (form.hidden_head ? tensors.head_hidden : tensors.final_norm) = pairs[at++];
+  tensors.head = pairs[at];
+  return tensors;
+}
+
+// form: norm_after, memory, time_everywhere, hidden_head, gelu.
+std::unique_ptr<SamplerModel> make_model(const std::vector<py::object>& arrays,
+                                         const std::array<bool, 5>& form, std::int64_t heads,
+                                         const std::pair<std::string, int>& device,
+                                         const std::string& precision) {
   std::vector<std::unique_ptr<DlpackTensor>> tensors;
   std::vector<AffineTensors> pairs;
   for (const py::object& array : arrays) {
@@ -33,32 +72,28 @@ std::unique_ptr<SamplerModel> make_model(const std::vector<py::object>& arrays, 
   for (std::size_t at = 0; at + 1 < tensors.size(); at += 2) {
     pairs.push_back({tensors[at]->view(), tensors[at + 1]->view()});
   }
-  if (arrays.size() % 2 != 0 || pairs.size() < kOtherPairs ||
-      (pairs.size() - kOtherPairs) % kPairsOfLayer != 0) {
-    throw py::value_error("SamplerModel: expected weight and bias of 3 + 6 L products and norms");
-  }
-  SamplerTensors fixed;
-  fixed.noisy = pairs.front();
-  for (std::size_t at = 1; at + kOtherPairs <= pairs.size(); at += kPairsOfLayer) {
-    fixed.layers.push_back(
-        {pairs[at], pairs[at + 1], pairs[at + 2], pairs[at + 3], pairs[at + 4], pairs[at + 5]});
-  }
-  fixed.final_norm = pairs[pairs.size() - 2];
-  fixed.head = pairs.back();
-  const Device where = device == "cuda" ? Device::cuda : Device::cpu;
+  const SamplerForm wanted{form[0], form[1], form[2], form[3],
+                           form[4] ? Activation::gelu : Activation::silu};
+  const SamplerTensors arranged = arrange(pairs, wanted);
+  const Device where = device.first == "cuda" ? Device::cuda : Device::cpu;
+  const DType type = precision_of(precision);
   const py::gil_scoped_release unlocked;
-  return std::make_unique<SamplerModel>(fixed, heads, where, device_id);
+  return std::make_unique<SamplerModel>(arranged, heads, where, device.second, type);
 }
 
+// `memory` and `step_noise` may be None, which becomes a view of rank 0.
 void run_model(const SamplerModel& model, const std::array<py::object, kArrays>& arrays,
                const py::object& out, std::uintptr_t stream) {
   std::array<std::unique_ptr<DlpackTensor>, kArrays> tensors;
+  std::array<TensorView, kArrays> views;
   for (std::size_t index = 0; index < kArrays; ++index) {
+    if (arrays[index].is_none()) continue;
     tensors[index] = std::make_unique<DlpackTensor>(arrays[index], kNames[index]);
+    views[index] = tensors[index]->view();
   }
   const DlpackTensor target(out, "sample_window: out");
-  const SamplerWindow window{tensors[0]->view(), tensors[1]->view(), tensors[2]->view(),
-                             tensors[3]->view(), tensors[4]->view(), tensors[5]->view()};
+  const SamplerWindow window{views[0], views[1], views[2], views[3],
+                             views[4], views[5], views[6], views[7]};
   const py::gil_scoped_release unlocked;
   model.run(window, target.view(), reinterpret_cast<void*>(stream));
 }
@@ -67,9 +102,9 @@ void run_model(const SamplerModel& model, const std::array<py::object, kArrays>&
 
 void register_sampler(py::module_& module) {
   py::class_<SamplerModel>(module, "SamplerModel")
-      .def(py::init(&make_model), py::arg("tensors"), py::arg("heads"), py::arg("device"),
-           py::arg("device_id"));
-  // arrays: condition, time, coefficients, guidance, position, noise.
+      .def(py::init(&make_model), py::arg("tensors"), py::arg("form"), py::arg("heads"),
+           py::arg("device"), py::arg("precision"));
+  // arrays: condition, time, coefficients, guidance, position, noise, memory, step_noise.
   module.def("sample_window", &run_model, py::arg("model"), py::arg("arrays"), py::arg("out"),
              py::arg("stream"));
 }

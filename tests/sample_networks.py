@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vasa_cam.ops import SamplerModel
+from vasa_cam.ops import OWN_FORM, SamplerForm, SamplerModel, SamplerWindow
 from vasa_cam.ops.sampler import tensor_shapes
 
 
@@ -32,9 +32,14 @@ class Window(NamedTuple):
     noise: np.ndarray
 
 
-def random_tensors(rng: np.random.Generator, size: NetworkSize) -> dict[str, np.ndarray]:
+def random_tensors(
+    rng: np.random.Generator,
+    size: NetworkSize,
+    form: SamplerForm = OWN_FORM,
+    last: int | None = None,
+) -> dict[str, np.ndarray]:
     tensors = {}
-    shapes = tensor_shapes(size.layers, size.width, size.hidden, size.channels)
+    shapes = tensor_shapes(size.layers, size.width, size.hidden, size.channels, form, last)
     for name, shape in shapes.items():
         values = rng.standard_normal(shape)
         if len(shape) == 2:
@@ -75,3 +80,29 @@ def random_window(
         position=normal(frames, size.width),
         noise=normal(frames, size.channels),
     )
+
+
+def random_step(
+    rng: np.random.Generator,
+    size: NetworkSize,
+    form: SamplerForm,
+    counts: tuple[int, int, int, int],
+    noisy: bool = True,
+) -> SamplerWindow:
+    """The arguments of `ops.sample` for a form. counts: passes, condition, frames, steps."""
+    window = random_window(rng, size, *counts)
+    passes, condition, frames, steps = counts
+    memory = step_noise = None
+    coefficients = window.coefficients
+    if form.memory:
+        shape = (passes, condition + frames, size.width)
+        memory = rng.standard_normal(shape).astype(np.float32)
+    if noisy:
+        sigma = np.linspace(0.3, 0.0, steps, dtype=np.float32)[:, None]
+        coefficients = np.concatenate([coefficients, sigma], axis=1)
+        shape = (steps, frames, size.channels)
+        step_noise = rng.standard_normal(shape).astype(np.float32)
+    return SamplerWindow(
+        window.condition, window.time, coefficients, window.guidance, window.position,
+        window.noise, memory, step_noise,
+    )  # fmt: skip

@@ -11,7 +11,12 @@ class ExpressionMesh:
 
 class SamplerModel:
     def __init__(
-        self, tensors: Sequence[Array], heads: int, device: str, device_id: int
+        self,
+        tensors: Sequence[Array],
+        form: Sequence[bool],
+        heads: int,
+        device: tuple[str, int],
+        precision: str,
     ) -> None: ...
 
 class WarpMesh:
@@ -37,9 +42,12 @@ def expression(
     attributes: Array,
     stream: int,
 ) -> None: ...
+def guided_update(
+    arrays: Sequence[Array | None], coefficients: Sequence[float], stream: int
+) -> None: ...
 def pixel(source: Array, target: Array, format: str, matrix: str, stream: int) -> None: ...
 def sample_window(
-    model: SamplerModel, arrays: Sequence[Array], out: Array, stream: int
+    model: SamplerModel, arrays: Sequence[Array | None], out: Array, stream: int
 ) -> None: ...
 def warp_mesh(
     mesh: WarpMesh,

@@ -2,17 +2,19 @@
 
 #include <algorithm>
 #include <cstring>
-#include <mutex>
 #include <utility>
 
 #include "common/thread_pool.h"
 #include "sampler/sampler_data.h"
+#include "sampler/scratch_pool.h"
 #include "vasa_cam/dispatch.h"
 #include "vasa_cam/error.h"
 
 namespace vasa_cam {
 
-VASA_SIMD_DECLARE(embed_frames, const SamplerCall& call, std::int64_t step);
+VASA_SIMD_DECLARE(project_memory, const SamplerCall& call, std::int64_t layer, std::int64_t begin,
+                  std::int64_t end);
+VASA_SIMD_DECLARE(embed_tokens, const SamplerCall& call, std::int64_t step);
 VASA_SIMD_DECLARE(norm_inputs, const SamplerCall& call, const LayerCall& layer, std::int64_t begin,
                   std::int64_t end);
 VASA_SIMD_DECLARE(attend_heads, const SamplerCall& call, const LayerCall& layer, std::int64_t begin,
@@ -24,6 +26,10 @@ VASA_SIMD_DECLARE(norm_attended, const SamplerCall& call, const LayerCall& layer
 VASA_SIMD_DECLARE(widen, const SamplerCall& call, const LayerCall& layer, std::int64_t begin,
                   std::int64_t end);
 VASA_SIMD_DECLARE(narrow, const SamplerCall& call, const LayerCall& layer, std::int64_t begin,
+                  std::int64_t end);
+VASA_SIMD_DECLARE(settle_attended, const SamplerCall& call, const LayerCall& layer,
+                  std::int64_t begin, std::int64_t end);
+VASA_SIMD_DECLARE(settle_fed, const SamplerCall& call, const LayerCall& layer, std::int64_t begin,
                   std::int64_t end);
 VASA_SIMD_DECLARE(finish_step, const SamplerCall& call, std::int64_t step);
 
@@ -39,130 +45,6 @@ constexpr std::int64_t kRowsPerRange = 64;
 // next.
 constexpr std::int64_t kRangeBytes = 512 * 1024;
 
-// Scratch memory that outlives the call: on the CPU any idle block will do; on a GPU a stream keeps
-// its own, because its work goes on after the call.
-class ScratchPool {
- public:
-  using Block = std::unique_ptr<MemoryBlock>;
-
-  ScratchPool(Device device, int device_id) : device_(device), device_id_(device_id) {}
-
-  struct Entry {
-    std::int64_t bytes = 0;
-    void* stream = nullptr;
-    Block memory;
-  };
-
-  Entry take(std::int64_t bytes, void* stream) {
-    Entry entry;
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      const auto found = std::find_if(idle_.begin(), idle_.end(), [&](const Entry& candidate) {
-        return candidate.stream == stream;
-      });
-      if (found != idle_.end()) {
-        entry = std::move(*found);
-        idle_.erase(found);
-      }
-    }
-    if (entry.bytes < bytes) {
-      entry.memory = std::make_unique<MemoryBlock>(bytes, device_, device_id_);
-      entry.bytes = bytes;
-      entry.stream = stream;
-    }
-    return entry;
-  }
-
-  void give_back(Entry entry) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    idle_.push_back(std::move(entry));
-  }
-
- private:
-  Device device_;
-  int device_id_;
-  std::mutex mutex_;
-  std::vector<Entry> idle_;
-};
-
-class ScratchLease {
- public:
-  ScratchLease(ScratchPool& pool, std::int64_t bytes, void* stream)
-      : pool_(pool), entry_(pool.take(bytes, stream)) {}
-  ~ScratchLease() { pool_.give_back(std::move(entry_)); }
-  ScratchLease(const ScratchLease&) = delete;
-  ScratchLease& operator=(const ScratchLease&) = delete;
-
-  char* data() const { return entry_.memory->data(); }
-
- private:
-  ScratchPool& pool_;
-  ScratchPool::Entry entry_;
-};
-
-void check_affine(const AffineTensors& affine, const char* name, std::int64_t outputs,
-                  std::int64_t inputs) {
-  constexpr const char* op = "SamplerModel";
-  check_tensor(affine.weight, op, name, DType::f32, Device::cpu, {outputs, inputs});
-  check_tensor(affine.bias, op, name, DType::f32, Device::cpu, {outputs});
-}
-
-void check_norm(const AffineTensors& norm, const char* name, std::int64_t width) {
-  constexpr const char* op = "SamplerModel";
-  check_tensor(norm.weight, op, name, DType::f32, Device::cpu, {width});
-  check_tensor(norm.bias, op, name, DType::f32, Device::cpu, {width});
-}
-
-SamplerSizes check_tensors(const SamplerTensors& tensors, std::int64_t heads) {
-  constexpr const char* op = "SamplerModel";
-  require(!tensors.layers.empty(), op, "needs at least one layer");
-  check_tensor(tensors.noisy.weight, op, "noisy", DType::f32, Device::cpu, {kAnySize, kAnySize});
-  SamplerSizes size;
-  size.layers = static_cast<std::int64_t>(tensors.layers.size());
-  size.width = tensors.noisy.weight.shape[0];
-  size.channels = tensors.noisy.weight.shape[1];
-  size.heads = heads;
-  check_tensor(tensors.layers.front().up.weight, op, "up", DType::f32, Device::cpu,
-               {kAnySize, size.width});
-  size.hidden = tensors.layers.front().up.weight.shape[0];
-  require(size.width > 0 && size.channels > 0 && size.hidden > 0, op, "no size may be zero");
-  require(heads > 0 && size.width % heads == 0, op, "heads must divide the width");
-  check_affine(tensors.noisy, "noisy", size.width, size.channels);
-  for (const SamplerLayerTensors& layer : tensors.layers) {
-    check_norm(layer.norm1, "norm1", size.width);
-    check_affine(layer.qkv, "qkv", 3 * size.width, size.width);
-    check_affine(layer.out, "out", size.width, size.width);
-    check_norm(layer.norm2, "norm2", size.width);
-    check_affine(layer.up, "up", size.hidden, size.width);
-    check_affine(layer.down, "down", size.width, size.hidden);
-  }
-  check_norm(tensors.final_norm, "final_norm", size.width);
-  check_affine(tensors.head, "head", size.channels, size.width);
-  return size;
-}
-
-WindowSizes check_window(const SamplerWindow& window, const TensorView& out,
-                         const SamplerSizes& size, Device device) {
-  const auto check = [device](const TensorView& tensor, const char* name,
-                              std::initializer_list<std::int64_t> shape) {
-    check_tensor(tensor, kOp, name, DType::f32, device, shape);
-  };
-  check(window.condition, "condition", {kAnySize, kAnySize, size.width});
-  check(window.time, "time", {kAnySize, size.width});
-  check(window.position, "position", {kAnySize, size.width});
-  WindowSizes sizes;
-  sizes.passes = window.condition.shape[0];
-  sizes.condition = window.condition.shape[1];
-  sizes.steps = window.time.shape[0];
-  sizes.frames = window.position.shape[0];
-  check(window.coefficients, "coefficients", {sizes.steps, 2});
-  check(window.guidance, "guidance", {sizes.passes});
-  check(window.noise, "noise", {sizes.frames, size.channels});
-  check_output(out, kOp, "out", DType::f32, device, {sizes.frames, size.channels});
-  require(sizes.passes > 0 && sizes.steps > 0, kOp, "needs at least one pass and one step");
-  return sizes;
-}
-
 // Copies rows of `count` floats to rows of `stride` floats, the rest of which becomes zero.
 void copy_rows(const float* from, std::int64_t rows, std::int64_t count, std::int64_t stride,
                float* to) {
@@ -170,6 +52,15 @@ void copy_rows(const float* from, std::int64_t rows, std::int64_t count, std::in
     if (from != nullptr) std::copy_n(from + row * count, count, to + row * stride);
     std::fill(to + row * stride + (from != nullptr ? count : 0), to + (row + 1) * stride, 0.0f);
   }
+}
+
+template <class Body>
+void for_panels(const Affine& affine, Body&& body) {
+  const std::int64_t panels = panels_of(affine.outputs);
+  const std::int64_t bytes = kPanel * affine.inputs * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t cached = std::max<std::int64_t>(kRangeBytes / bytes, 1);
+  const std::int64_t shared = std::max<std::int64_t>(panels / (2 * num_threads()), 1);
+  parallel_for(panels, std::min(cached, shared), body);
 }
 
 // What a window computes once.
@@ -185,6 +76,11 @@ void begin_window(const SamplerCall& call) {
   }
   copy_rows(call.arrays.noise, window.frames, size.channels, row_stride(size.channels),
             call.scratch.noised);
+  for (std::int64_t layer = 0; size.form.memory && layer < size.layers; ++layer) {
+    for_panels(call.layers[layer].cross, [&](std::int64_t begin, std::int64_t end) {
+      VASA_SIMD_CALL(project_memory, call, layer, begin, end);
+    });
+  }
   float sum = 0.0f;
   for (std::int64_t pass = 0; pass < window.passes; ++pass) sum += call.arrays.guidance[pass];
   const Affine& head = call.weights->head;
@@ -193,38 +89,42 @@ void begin_window(const SamplerCall& call) {
   }
 }
 
-template <class Body>
-void for_panels(const Affine& affine, Body&& body) {
-  const std::int64_t panels = panels_of(affine.outputs);
-  const std::int64_t bytes = kPanel * affine.inputs * static_cast<std::int64_t>(sizeof(float));
-  const std::int64_t cached = std::max<std::int64_t>(kRangeBytes / bytes, 1);
-  const std::int64_t shared = std::max<std::int64_t>(panels / (2 * num_threads()), 1);
-  parallel_for(panels, std::min(cached, shared), body);
-}
-
 void run_layer(const SamplerCall& call, const LayerCall& layer) {
   const SamplerLayer& weights = call.layers[layer.layer];
   const std::int64_t passes = call.window.passes;
-  parallel_for(passes * layer.fresh.count, kRowsPerRange,
-               [&](std::int64_t begin, std::int64_t end) {
-                 VASA_SIMD_CALL(norm_inputs, call, layer, begin, end);
-               });
+  const bool norm_after = call.weights->size.form.norm_after;
+  const auto for_rows = [&](std::int64_t count, auto&& body) {
+    parallel_for(passes * count, kRowsPerRange, body);
+  };
+  if (!norm_after) {
+    for_rows(layer.fresh.count, [&](std::int64_t begin, std::int64_t end) {
+      VASA_SIMD_CALL(norm_inputs, call, layer, begin, end);
+    });
+  }
   parallel_for(passes * call.weights->size.heads, 1, [&](std::int64_t begin, std::int64_t end) {
     VASA_SIMD_CALL(attend_heads, call, layer, begin, end);
   });
   for_panels(weights.out, [&](std::int64_t begin, std::int64_t end) {
     VASA_SIMD_CALL(project_attended, call, layer, begin, end);
   });
-  parallel_for(passes * layer.wanted.count, kRowsPerRange,
-               [&](std::int64_t begin, std::int64_t end) {
-                 VASA_SIMD_CALL(norm_attended, call, layer, begin, end);
-               });
+  for_rows(layer.wanted.count, [&](std::int64_t begin, std::int64_t end) {
+    if (norm_after) {
+      VASA_SIMD_CALL(settle_attended, call, layer, begin, end);
+    } else {
+      VASA_SIMD_CALL(norm_attended, call, layer, begin, end);
+    }
+  });
   for_panels(weights.up, [&](std::int64_t begin, std::int64_t end) {
     VASA_SIMD_CALL(widen, call, layer, begin, end);
   });
   for_panels(weights.down, [&](std::int64_t begin, std::int64_t end) {
     VASA_SIMD_CALL(narrow, call, layer, begin, end);
   });
+  if (norm_after) {
+    for_rows(layer.wanted.count, [&](std::int64_t begin, std::int64_t end) {
+      VASA_SIMD_CALL(settle_fed, call, layer, begin, end);
+    });
+  }
 }
 
 void run_cpu(const SamplerCall& call) {
@@ -232,7 +132,7 @@ void run_cpu(const SamplerCall& call) {
   const WindowSizes& window = call.window;
   begin_window(call);
   for (std::int64_t step = 0; step < window.steps; ++step) {
-    VASA_SIMD_CALL(embed_frames, call, step);
+    VASA_SIMD_CALL(embed_tokens, call, step);
     for (std::int64_t layer = 0; layer < size.layers; ++layer) {
       run_layer(call, layer_call(size, window, step, layer));
     }
@@ -261,8 +161,9 @@ struct SamplerModel::State {
 };
 
 SamplerModel::SamplerModel(const SamplerTensors& tensors, std::int64_t heads, Device device,
-                           int device_id) {
+                           int device_id, DType precision) {
   const SamplerSizes size = check_tensors(tensors, heads);
+  require(precision == DType::f32, "SamplerModel", "this build computes in float32 only");
   std::int64_t bytes = 0;
   lay_out_weights(size, device, nullptr, &bytes);
   auto prepared = std::make_unique<State>(size, bytes, Device::cpu, device, 0);
@@ -284,13 +185,17 @@ void SamplerModel::run(const SamplerWindow& window, const TensorView& out, void*
   const WindowSizes sizes = check_window(window, out, size, state.device);
   if (sizes.frames == 0) return;
 
-  const SamplerArrays arrays{window.condition.as<const float>(),
-                             window.time.as<const float>(),
-                             window.coefficients.as<const float>(),
-                             window.guidance.as<const float>(),
-                             window.position.as<const float>(),
-                             window.noise.as<const float>(),
-                             out.as<float>()};
+  const SamplerArrays arrays{
+      window.condition.as<const float>(),
+      window.time.as<const float>(),
+      window.coefficients.as<const float>(),
+      window.guidance.as<const float>(),
+      window.position.as<const float>(),
+      window.noise.as<const float>(),
+      size.form.memory ? window.memory.as<const float>() : nullptr,
+      window.step_noise.rank > 0 ? window.step_noise.as<const float>() : nullptr,
+      out.as<float>(),
+      window.coefficients.shape[1]};
   std::int64_t bytes = 0;
   if (state.device == Device::cuda) {
     VASA_CUDA_CALL(kOp, bytes = sampler_cuda_scratch_bytes(size, sizes));

@@ -1,58 +1,13 @@
 // CPU twin: the stages of a step. Each takes a range of its panels, rows or heads, so that threads
 // share it; every number is computed in the same order whatever the ranges.
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "sampler/panel_product.h"
+#include "sampler/token_rows.h"
 
 namespace vasa_cam::VASA_SIMD_NAMESPACE {
 namespace {
-
-// Walks over the rows of TokenRows without a division for each.
-class RowWalk {
- public:
-  RowWalk(const TokenRows& rows, std::int64_t index)
-      : rows_(rows), row_(rows.row(index)), within_(index % rows.count) {}
-
-  std::int64_t row() const { return row_; }
-  void advance() {
-    ++row_;
-    if (++within_ < rows_.count) return;
-    within_ = 0;
-    row_ += rows_.tokens - rows_.count;
-  }
-
- private:
-  TokenRows rows_;
-  std::int64_t row_;
-  std::int64_t within_;
-};
-
-// out = (x - mean) * gain / deviation; whole vectors are written, past `width` with rubbish.
-void norm_row(const float* x, std::int64_t width, float gain, float* out) {
-  const std::int64_t whole = width / kLanes * kLanes;
-  Vector sums = all(0.0f);
-  for (std::int64_t at = 0; at < whole; at += kLanes) sums = plus(sums, load(x + at));
-  float sum = sum_of(sums);
-  for (std::int64_t at = whole; at < width; ++at) sum += x[at];
-  const float mean = sum / static_cast<float>(width);
-  Vector squares = all(0.0f);
-  for (std::int64_t at = 0; at < whole; at += kLanes) {
-    const Vector centred = minus(load(x + at), all(mean));
-    squares = multiply_add(centred, centred, squares);
-  }
-  float square = sum_of(squares);
-  for (std::int64_t at = whole; at < width; ++at) square += (x[at] - mean) * (x[at] - mean);
-  const float scale = gain / std::sqrt(square / static_cast<float>(width) + kNormEpsilon);
-  for (std::int64_t at = 0; at < width; at += kLanes) {
-    store(out + at, times(minus(load(x + at), all(mean)), all(scale)));
-  }
-}
-
-const float* layer_input(const SamplerCall& call, std::int64_t layer) {
-  return layer == 0 ? call.scratch.tokens : call.scratch.residual;
-}
 
 HeadTokens head_tokens(const SamplerCall& call, std::int64_t layer, std::int64_t item) {
   const std::int64_t head_width = call.weights->size.head_width();
@@ -76,10 +31,12 @@ void project_head(const SamplerCall& call, const LayerCall& layer, std::int64_t 
   const float* weights = qkv.weight + head * 3 * panels * kPanel * qkv.inputs;
   const float* bias = qkv.bias + head * 3 * panels * kPanel;
   const std::int64_t fresh = layer.fresh.count;
-  const float* normed = call.scratch.normed + pass * fresh * stride;
+  // With norms after the sums every token is fresh, and its row is the product's input as it is.
+  const float* input = size.form.norm_after ? layer_input(call, layer.layer) : call.scratch.normed;
+  input += pass * fresh * stride;
 
   const std::int64_t asking = std::min(fresh, layer.wanted.count);
-  const RowBlock query_rows{normed + (fresh - asking) * stride, stride, asking};
+  const RowBlock query_rows{input + (fresh - asking) * stride, stride, asking};
   multiply(query_rows, qkv.inputs, weights, bias, 0, panels,
            [&](std::int64_t panel, std::int64_t row, std::int64_t rows, const float* tile) {
              float* first = to.queries + (tokens - asking + row) * panels * kPanel + panel * kPanel;
@@ -87,7 +44,7 @@ void project_head(const SamplerCall& call, const LayerCall& layer, std::int64_t 
                std::copy_n(tile + r * kPanel, kPanel, first + r * panels * kPanel);
              }
            });
-  const RowBlock all_rows{normed, stride, fresh};
+  const RowBlock all_rows{input, stride, fresh};
   multiply(all_rows, qkv.inputs, weights, bias, panels, 3 * panels,
            [&](std::int64_t panel, std::int64_t row, std::int64_t rows, const float* tile) {
              const std::int64_t token = tokens - fresh + row;
@@ -175,31 +132,6 @@ void add_product(const SamplerCall& call, const TokenRows& map, const Affine& af
 
 }  // namespace
 
-// The noised tokens of a step, the same in every pass.
-void embed_frames(const SamplerCall& call, std::int64_t step) {
-  const Affine& noisy = call.weights->noisy;
-  const std::int64_t width = call.weights->size.width;
-  const std::int64_t stride = row_stride(width);
-  const WindowSizes& window = call.window;
-  const float* time = call.arrays.time + step * width;
-  const RowBlock frames{call.scratch.noised, row_stride(noisy.inputs), window.frames};
-  multiply(frames, noisy.inputs, noisy.weight, noisy.bias, 0, panels_of(width),
-           [&](std::int64_t panel, std::int64_t row, std::int64_t rows, const float* tile) {
-             const std::int64_t first = panel * kPanel;
-             const std::int64_t count = std::min(kPanel, width - first);
-             for (std::int64_t r = 0; r < rows; ++r) {
-               float* token = call.scratch.tokens + (window.condition + row + r) * stride + first;
-               const float* position = call.arrays.position + (row + r) * width + first;
-               for (std::int64_t c = 0; c < count; ++c) {
-                 token[c] = tile[r * kPanel + c] + (position[c] + time[first + c]);
-               }
-               for (std::int64_t pass = 1; pass < window.passes; ++pass) {
-                 std::copy_n(token, count, token + pass * window.tokens() * stride);
-               }
-             }
-           });
-}
-
 // normed[begin, end) from those of the layer's input rows that have changed.
 void norm_inputs(const SamplerCall& call, const LayerCall& layer, std::int64_t begin,
                  std::int64_t end) {
@@ -220,6 +152,39 @@ void norm_attended(const SamplerCall& call, const LayerCall& layer, std::int64_t
   for (std::int64_t row = begin; row < end; ++row, walk.advance()) {
     norm_row(call.scratch.residual + walk.row() * stride, call.weights->size.width, 1.0f,
              call.scratch.normed + row * stride);
+  }
+}
+
+// The wanted rows after attention: norm1, and with memory cross-attention and its norm.
+void settle_attended(const SamplerCall& call, const LayerCall& layer, std::int64_t begin,
+                     std::int64_t end) {
+  const std::int64_t width = call.weights->size.width;
+  const std::int64_t stride = row_stride(width);
+  const SamplerLayer& weights = call.layers[layer.layer];
+  const float* crossed = call.scratch.crossed + layer.layer * call.window.rows() * stride;
+  RowWalk walk(layer.wanted, begin);
+  for (std::int64_t row = begin; row < end; ++row, walk.advance()) {
+    float* token = call.scratch.residual + walk.row() * stride;
+    settle_row(token, width, weights.norm1, token);
+    if (call.weights->size.form.memory) {
+      const float* added = crossed + walk.row() * stride;
+      for (std::int64_t at = 0; at < width; at += kLanes) {
+        store(token + at, plus(load(token + at), load(added + at)));
+      }
+      settle_row(token, width, weights.cross_norm, token);
+    }
+    std::copy_n(token, stride, call.scratch.normed + row * stride);
+  }
+}
+
+// The wanted rows after the feed-forward products.
+void settle_fed(const SamplerCall& call, const LayerCall& layer, std::int64_t begin,
+                std::int64_t end) {
+  const std::int64_t width = call.weights->size.width;
+  RowWalk walk(layer.wanted, begin);
+  for (std::int64_t row = begin; row < end; ++row, walk.advance()) {
+    float* token = call.scratch.residual + walk.row() * row_stride(width);
+    settle_row(token, width, call.layers[layer.layer].norm2, token);
   }
 }
 
@@ -254,9 +219,7 @@ void widen(const SamplerCall& call, const LayerCall& layer, std::int64_t begin, 
            [&](std::int64_t panel, std::int64_t row, std::int64_t rows, const float* tile) {
              float* target = call.scratch.hidden + row * stride + panel * kPanel;
              for (std::int64_t r = 0; r < rows; ++r) {
-               for (std::int64_t c = 0; c < kPanel; c += kLanes) {
-                 store(target + r * stride + c, silus(load(tile + r * kPanel + c)));
-               }
+               activate(call.weights->size.form.activation, tile + r * kPanel, target + r * stride);
              }
            });
 }
@@ -266,44 +229,6 @@ void narrow(const SamplerCall& call, const LayerCall& layer, std::int64_t begin,
   const RowBlock a{call.scratch.hidden, row_stride(down.inputs),
                    call.window.passes * layer.wanted.count};
   add_product(call, layer.wanted, down, a, call.scratch.residual, begin, end);
-}
-
-// y by guidance, and x for the next step. The passes are weighed before the head, which is linear.
-void finish_step(const SamplerCall& call, std::int64_t step) {
-  const SamplerSizes& size = call.weights->size;
-  const WindowSizes& window = call.window;
-  const Affine& head = call.weights->head;
-  const SamplerScratch& scratch = call.scratch;
-  const std::int64_t stride = row_stride(size.width);
-  const std::int64_t channels = row_stride(size.channels);
-  for (std::int64_t frame = 0; frame < window.frames; ++frame) {
-    float* sum = scratch.combined + frame * stride;
-    std::fill(sum, sum + stride, 0.0f);
-    for (std::int64_t pass = 0; pass < window.passes; ++pass) {
-      const std::int64_t row = pass * window.tokens() + window.condition + frame;
-      norm_row(scratch.residual + row * stride, size.width, call.arrays.guidance[pass],
-               scratch.normed);
-      for (std::int64_t at = 0; at < stride; at += kLanes) {
-        store(sum + at, plus(load(sum + at), load(scratch.normed + at)));
-      }
-    }
-  }
-  const float keep = call.arrays.coefficients[2 * step];
-  const float change = call.arrays.coefficients[2 * step + 1];
-  const RowBlock frames{scratch.combined, stride, window.frames};
-  multiply(frames, head.inputs, head.weight, scratch.head_bias, 0, panels_of(head.outputs),
-           [&](std::int64_t panel, std::int64_t row, std::int64_t rows, const float* tile) {
-             for (std::int64_t r = 0; r < rows; ++r) {
-               const std::int64_t at = (row + r) * channels + panel * kPanel;
-               for (std::int64_t c = 0; c < kPanel; c += kLanes) {
-                 const Vector clean = load(tile + r * kPanel + c);
-                 store(scratch.clean + at + c, clean);
-                 store(scratch.noised + at + c,
-                       multiply_add(all(change), clean,
-                                    times(all(keep), load(scratch.noised + at + c))));
-               }
-             }
-           });
 }
 
 }  // namespace vasa_cam::VASA_SIMD_NAMESPACE

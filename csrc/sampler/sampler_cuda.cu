@@ -301,6 +301,10 @@ std::int64_t sampler_cuda_scratch_bytes(const SamplerSizes& size, const WindowSi
 void launch_sampler(const SamplerWeights& weights, const WindowSizes& window,
                     const SamplerArrays& arrays, char* memory, int device_id, void* stream) {
   const SamplerSizes& size = weights.size;
+  const SamplerForm& form = size.form;
+  require(!form.norm_after && !form.time_everywhere && !form.hidden_head && arrays.columns == 2 &&
+              form.activation == Activation::silu,
+          "sample_window", "on a GPU there is only this project's own form yet");
   const std::size_t turn_bytes =
       static_cast<std::size_t>(padded(size.channels) + padded(size.width)) * sizeof(float);
   require(turn_bytes <= kSharedBytes - 64, "sample_window",

@@ -12,6 +12,13 @@ Affine take_affine(Layout& layout, std::int64_t outputs, std::int64_t inputs) {
   return affine;
 }
 
+Norm take_norm(Layout& layout, std::int64_t width) {
+  Norm norm{};
+  norm.gain = layout.take<float>(padded(width));
+  norm.shift = layout.take<float>(padded(width));
+  return norm;
+}
+
 }  // namespace
 
 SamplerWeights lay_out_weights(const SamplerSizes& size, Device device, char* base,
@@ -28,9 +35,18 @@ SamplerWeights lay_out_weights(const SamplerSizes& size, Device device, char* ba
     taken.out = take_affine(layout, size.width, size.width);
     taken.up = take_affine(layout, size.hidden, size.width);
     taken.down = take_affine(layout, size.width, size.hidden);
+    if (size.form.norm_after) {
+      taken.norm1 = take_norm(layout, size.width);
+      taken.norm2 = take_norm(layout, size.width);
+    }
+    if (size.form.memory) {
+      taken.cross = take_affine(layout, size.width, size.width);
+      taken.cross_norm = take_norm(layout, size.width);
+    }
     weights.layers.push_back(taken);
   }
-  weights.head = take_affine(layout, size.channels, size.width);
+  if (size.form.hidden_head) weights.head_hidden = take_affine(layout, size.last, size.width);
+  weights.head = take_affine(layout, size.channels, size.last);
   *bytes = layout.bytes();
   return weights;
 }
@@ -56,7 +72,8 @@ SamplerScratch lay_out_scratch(const SamplerSizes& size, const WindowSizes& wind
   scratch.scores = layout.take<float>(items * kScoreRows * padded(window.tokens()));
   scratch.noised = layout.take<float>(window.frames * channels);
   scratch.clean = layout.take<float>(window.frames * channels);
-  scratch.combined = layout.take<float>(window.frames * width);
+  scratch.crossed = layout.take<float>(size.form.memory ? size.layers * rows * width : 0);
+  scratch.combined = layout.take<float>(window.frames * row_stride(size.last));
   scratch.head_bias = layout.take<float>(channels);
   *bytes = layout.bytes();
   return scratch;
@@ -64,7 +81,8 @@ SamplerScratch lay_out_scratch(const SamplerSizes& size, const WindowSizes& wind
 
 LayerCall layer_call(const SamplerSizes& size, const WindowSizes& window, std::int64_t step,
                      std::int64_t layer) {
-  const bool known = layer == 0 && step > 0;
+  const bool kept = !size.form.norm_after && !size.form.time_everywhere;
+  const bool known = kept && layer == 0 && step > 0;
   const bool last = layer == size.layers - 1;
   return {layer, known ? window.last_frames() : window.all(),
           last ? window.last_frames() : window.all()};

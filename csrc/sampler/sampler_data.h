@@ -30,6 +30,8 @@ struct SamplerSizes {
   std::int64_t hidden = 0;    // F
   std::int64_t channels = 0;  // C
   std::int64_t heads = 0;     // H
+  std::int64_t last = 0;      // numbers of a token that the head reads: D, or E of a hidden head
+  SamplerForm form;
 
   std::int64_t head_width() const { return width / heads; }
 };
@@ -43,17 +45,29 @@ struct Affine {
   std::int64_t outputs;  //
 };
 
+// A norm that follows a sum and so cannot be folded into a product.
+struct Norm {
+  float* gain;   // [D], padded
+  float* shift;  // [D], padded
+};
+
+// Norms are there with form.norm_after only; cross and its norm with form.memory.
 struct SamplerLayer {
   Affine qkv;  // CPU: for every head its panels of q, then of k, then of v; GPU: as given
   Affine out;
   Affine up;
   Affine down;
+  Affine cross;
+  Norm norm1;
+  Norm cross_norm;
+  Norm norm2;
 };
 
 struct SamplerWeights {
   SamplerSizes size;
   Affine noisy;
   std::vector<SamplerLayer> layers;
+  Affine head_hidden;  // with form.hidden_head
   Affine head;
 };
 
@@ -96,12 +110,18 @@ struct SamplerScratch {
   float* scores;       // [H P][kScoreRows, T]
   float* noised;       // [W, C] x
   float* clean;        // [W, C] y
-  float* combined;     // [W, D] guided sum of the normed last tokens
+  float* crossed;      // [L, P T, D] with form.memory: what cross-attention adds
+  float* combined;     // [W, D or E] guided sum of what the head reads
   float* head_bias;    // [C] bias of the head times the sum of the guidance
 };
 
 // Rows of queries that are worked on at once, the most of any instruction set.
 constexpr std::int64_t kScoreRows = 16;
+
+// The sizes of tensors or of a window that fit; throws std::invalid_argument for those that do not.
+SamplerSizes check_tensors(const SamplerTensors& tensors, std::int64_t heads);
+WindowSizes check_window(const SamplerWindow& window, const TensorView& out,
+                         const SamplerSizes& size, Device device);
 
 SamplerScratch lay_out_scratch(const SamplerSizes& size, const WindowSizes& window, char* base,
                                std::int64_t* bytes);
@@ -114,8 +134,23 @@ struct SamplerArrays {
   const float* guidance;      // [P]
   const float* position;      // [W, D]
   const float* noise;         // [W, C]
+  const float* memory;        // [P, T, D] or null
+  const float* step_noise;    // [n, W, C] or null
   float* out;                 // [W, C]
+  std::int64_t columns;       // of the coefficients: 2, or 3 with step_noise
 };
+
+// x' = keep x + step y + sigma z, read from the row of a step.
+struct StepCoefficients {
+  float keep;
+  float step;
+  float sigma;
+};
+
+VASA_HD StepCoefficients step_coefficients(const SamplerArrays& arrays, std::int64_t step) {
+  const float* row = arrays.coefficients + step * arrays.columns;
+  return {row[0], row[1], arrays.step_noise != nullptr ? row[2] : 0.0f};
+}
 
 // What the CPU's stages work on.
 struct SamplerCall {
@@ -134,8 +169,8 @@ struct LayerCall {
   TokenRows wanted;
 };
 
-// The condition does not change, so what the first layer makes of it as q, k and v stays; and what
-// becomes of it in the last layer is not asked for.
+// Condition tokens that no step changes keep the q, k and v that the first layer makes of them; and
+// what becomes of any in the last layer is not asked for.
 LayerCall layer_call(const SamplerSizes& size, const WindowSizes& window, std::int64_t step,
                      std::int64_t layer);
 

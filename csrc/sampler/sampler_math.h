@@ -51,6 +51,44 @@ VASA_HD float power_of_two(float x) {
   return power * float_of(bits_of(shifted) << 23);
 }
 
+// erfc(z) e^(z^2) = t (g0 + t (g1 + ...)) with t = 1 / (1 + kErfcRate z), for z >= 0: the
+// polynomial of least relative error, 2e-7.
+constexpr float kErfcRate = 0.4f;
+constexpr float kErfc0 = 0.225675866f;
+constexpr float kErfc1 = 0.2256696075f;
+constexpr float kErfc2 = 0.2078426033f;
+constexpr float kErfc3 = 0.1685427427f;
+constexpr float kErfc4 = 0.1414282471f;
+constexpr float kErfc5 = -0.005600356031f;
+constexpr float kErfc6 = 0.169076547f;
+constexpr float kErfc7 = -0.1828957796f;
+constexpr float kErfc8 = 0.05026065186f;
+
+VASA_HD float scaled_erfc(float z) {
+  const float t = 1.0f / (1.0f + kErfcRate * z);
+  float sum = kErfc8 * t + kErfc7;
+  sum = sum * t + kErfc6;
+  sum = sum * t + kErfc5;
+  sum = sum * t + kErfc4;
+  sum = sum * t + kErfc3;
+  sum = sum * t + kErfc2;
+  sum = sum * t + kErfc1;
+  sum = sum * t + kErfc0;
+  return sum * t;
+}
+
+// x Phi(x) with the normal distribution's Phi, as max(x, 0) - |x| erfc(|x| / sqrt 2) / 2, which
+// cancels nowhere.
+constexpr float kHalfLog2E = 0.5f * kLog2E;
+constexpr float kRootHalf = 0.70710678f;
+
+VASA_HD float gelu(float x) {
+  const float size = x < 0.0f ? -x : x;
+  const float tail = scaled_erfc(kRootHalf * size) * power_of_two(-kHalfLog2E * size * size);
+  // NaN goes through: it is not smaller.
+  return (x < 0.0f ? 0.0f : x) - 0.5f * size * tail;
+}
+
 VASA_HD float silu(float x) { return x / (1.0f + power_of_two(-kLog2E * x)); }
 
 // Tokens of all passes lie one after the other. Of these, the last `count` of every pass in turn.

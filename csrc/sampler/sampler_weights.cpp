@@ -1,4 +1,5 @@
 // Folds what never changes into the products, and orders their weights for either twin.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -44,7 +45,7 @@ Folded after_norm(const AffineTensors& affine, const AffineTensors& norm) {
 }
 
 Folded qkv_of(const SamplerLayerTensors& layer, const SamplerSizes& size) {
-  Folded folded = after_norm(layer.qkv, layer.norm1);
+  Folded folded = size.form.norm_after ? plain(layer.qkv) : after_norm(layer.qkv, layer.norm1);
   const double scale =
       static_cast<double>(kLog2E) / std::sqrt(static_cast<double>(size.head_width()));
   for (std::int64_t at = 0; at < size.width * size.width; ++at) {
@@ -89,24 +90,47 @@ void place_heads(const Folded& folded, const SamplerSizes& size, const Affine& a
   }
 }
 
+void place_norm(const AffineTensors& from, const Norm& norm) {
+  std::copy_n(from.weight.as<const float>(), from.weight.numel(), norm.gain);
+  std::copy_n(from.bias.as<const float>(), from.bias.numel(), norm.shift);
+}
+
+void fill_layer(const SamplerLayerTensors& from, const SamplerSizes& size, Device device,
+                const SamplerLayer& to) {
+  const Folded qkv = qkv_of(from, size);
+  if (device == Device::cpu) {
+    place_heads(qkv, size, to.qkv);
+  } else {
+    place_all(qkv, device, to.qkv);
+  }
+  place_all(plain(from.out), device, to.out);
+  const bool norm_after = size.form.norm_after;
+  place_all(norm_after ? plain(from.up) : after_norm(from.up, from.norm2), device, to.up);
+  place_all(plain(from.down), device, to.down);
+  if (norm_after) {
+    place_norm(from.norm1, to.norm1);
+    place_norm(from.norm2, to.norm2);
+  }
+  if (size.form.memory) {
+    place_all(plain(from.cross), device, to.cross);
+    place_norm(from.cross_norm, to.cross_norm);
+  }
+}
+
 }  // namespace
 
 void fill_weights(const SamplerTensors& tensors, Device device, SamplerWeights& weights) {
+  const SamplerSizes& size = weights.size;
   place_all(plain(tensors.noisy), device, weights.noisy);
-  for (std::int64_t index = 0; index < weights.size.layers; ++index) {
-    const SamplerLayerTensors& from = tensors.layers[static_cast<std::size_t>(index)];
-    const SamplerLayer& to = weights.layers[static_cast<std::size_t>(index)];
-    const Folded qkv = qkv_of(from, weights.size);
-    if (device == Device::cpu) {
-      place_heads(qkv, weights.size, to.qkv);
-    } else {
-      place_all(qkv, device, to.qkv);
-    }
-    place_all(plain(from.out), device, to.out);
-    place_all(after_norm(from.up, from.norm2), device, to.up);
-    place_all(plain(from.down), device, to.down);
+  for (std::size_t index = 0; index < tensors.layers.size(); ++index) {
+    fill_layer(tensors.layers[index], size, device, weights.layers[index]);
   }
-  place_all(after_norm(tensors.head, tensors.final_norm), device, weights.head);
+  if (size.form.hidden_head) {
+    place_all(plain(tensors.head_hidden), device, weights.head_hidden);
+    place_all(plain(tensors.head), device, weights.head);
+  } else {
+    place_all(after_norm(tensors.head, tensors.final_norm), device, weights.head);
+  }
 }
 
 }  // namespace vasa_cam

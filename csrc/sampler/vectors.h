@@ -1,7 +1,7 @@
 // As many floats as the instruction set works on at once, for the network's products.
 #pragma once
 
-#include "sampler/sampler_math.h"
+#include "sampler/sampler_data.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -124,6 +124,31 @@ VASA_HD Vector powers_of_two(Vector x) {
 
 VASA_HD Vector silus(Vector x) {
   return times(x, reciprocal(plus(all(1.0f), powers_of_two(times(all(-kLog2E), x)))));
+}
+
+// gelu() of every lane.
+VASA_HD Vector gelus(Vector x) {
+  const Vector size = larger(minus(all(0.0f), x), x);
+  const Vector t = reciprocal(multiply_add(all(kErfcRate * kRootHalf), size, all(1.0f)));
+  Vector sum = multiply_add(all(kErfc8), t, all(kErfc7));
+  sum = multiply_add(sum, t, all(kErfc6));
+  sum = multiply_add(sum, t, all(kErfc5));
+  sum = multiply_add(sum, t, all(kErfc4));
+  sum = multiply_add(sum, t, all(kErfc3));
+  sum = multiply_add(sum, t, all(kErfc2));
+  sum = multiply_add(sum, t, all(kErfc1));
+  sum = multiply_add(sum, t, all(kErfc0));
+  const Vector power = powers_of_two(times(times(all(-kHalfLog2E), size), size));
+  const Vector tail = times(times(sum, t), power);
+  return minus(larger(all(0.0f), x), times(times(all(0.5f), size), tail));
+}
+
+// A panel of outputs through the form's activation.
+VASA_HD void activate(Activation kind, const float* from, float* to) {
+  for (std::int64_t at = 0; at < kPanel; at += kLanes) {
+    const Vector x = load(from + at);
+    store(to + at, kind == Activation::gelu ? gelus(x) : silus(x));
+  }
 }
 
 // Sum and largest of the lanes, by halves.

@@ -20,12 +20,23 @@ from vasa_cam.ops.compose import (
     compose_over,
 )
 from vasa_cam.ops.expression import ExpressionMesh, ExpressionTensors, Light, Pose, expression
+from vasa_cam.ops.guided_update import UpdateCoefficients, guided_update
 from vasa_cam.ops.pixel import default_matrix, pixel
-from vasa_cam.ops.sampler import SamplerModel, sample_window
+from vasa_cam.ops.sampler import (
+    JOYVASA_FORM,
+    OWN_FORM,
+    SamplerForm,
+    SamplerModel,
+    SamplerWindow,
+    sample,
+    sample_window,
+)
 from vasa_cam.ops.warp_mesh import WarpMesh, WarpOptions, warp_mesh
 
 __all__ = [
     "APERTURE_SIZE",
+    "JOYVASA_FORM",
+    "OWN_FORM",
     "BuildInfo",
     "ExpressionMesh",
     "ExpressionTensors",
@@ -33,7 +44,10 @@ __all__ = [
     "Light",
     "MouthParams",
     "Pose",
+    "SamplerForm",
     "SamplerModel",
+    "SamplerWindow",
+    "UpdateCoefficients",
     "WarpMesh",
     "WarpOptions",
     "aperture",
@@ -44,7 +58,9 @@ __all__ = [
     "default_matrix",
     "expression",
     "get_num_threads",
+    "guided_update",
     "pixel",
+    "sample",
     "sample_window",
     "set_num_threads",
     "warp_mesh",
