@@ -2,5 +2,5 @@
 
 `denoiser` is the network, `diffusion` draws a window with it, `hearing` turns sound into its
 features, `checkpoint` reads the public files, `stream` joins windows. Everything but `checkpoint`
-imports torch, `hearing` also transformers.
+and `fused`, which is the network on the core's sampler, imports torch; `hearing` also transformers.
 """
