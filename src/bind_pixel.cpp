@@ -7,9 +7,8 @@
 namespace py = pybind11;
 
 namespace vasa_cam {
-namespace {
 
-PixelFormat format_of(const std::string& name) {
+PixelFormat pixel_format_of(const std::string& name) {
   if (name == "rgb") return PixelFormat::rgb;
   if (name == "bgr") return PixelFormat::bgr;
   if (name == "rgba") return PixelFormat::rgba;
@@ -19,18 +18,20 @@ PixelFormat format_of(const std::string& name) {
   throw py::value_error("pixel: unknown format " + name);
 }
 
-ColourMatrix matrix_of_name(const std::string& name) {
+ColourMatrix colour_matrix_of(const std::string& name) {
   if (name == "bt601") return ColourMatrix::bt601;
   if (name == "bt709") return ColourMatrix::bt709;
   throw py::value_error("pixel: unknown matrix " + name);
 }
 
+namespace {
+
 void pixel_of_arrays(const py::object& source, const py::object& target, const std::string& format,
                      const std::string& matrix, std::uintptr_t stream) {
   const DlpackTensor from(source, "pixel: source");
   const DlpackTensor to(target, "pixel: out");
-  const PixelFormat wanted = format_of(format);
-  const ColourMatrix weights = matrix_of_name(matrix);
+  const PixelFormat wanted = pixel_format_of(format);
+  const ColourMatrix weights = colour_matrix_of(matrix);
   const py::gil_scoped_release unlocked;
   pixel(from.view(), to.view(), wanted, weights, reinterpret_cast<void*>(stream));
 }

@@ -10,4 +10,5 @@ PYBIND11_MODULE(_core, module) {
   vasa_cam::register_pixel(module);
   vasa_cam::register_sampler(module);
   vasa_cam::register_guided_update(module);
+  vasa_cam::register_spade(module);
 }

@@ -81,6 +81,36 @@ TOLERANCES: Final[dict[str, Tolerance]] = {
         5e-5,
         "as on the CPU; every factor is split into two tf32, which drops products of 2^-22",
     ),
+    "spade.mean": Tolerance(
+        2e-6,
+        "of the largest magnitude of the values, or of 1; float32 sums of 32 distances and a mean "
+        "that is moved once for each of them",
+    ),
+    "spade.rstd": Tolerance(
+        2e-5,
+        "relative; within a run of 32 values the shift is one of them, so at most 33 roundings of "
+        "6e-8 stay, and nothing cancels where runs are joined",
+    ),
+    "spade.float32": Tolerance(
+        2e-6, "of the largest result, or of 1; half a dozen float32 roundings, fused or not"
+    ),
+    "spade.float16": Tolerance(
+        6e-4, "of the largest result, or of 1; computed in float32, rounded once to 11 bits"
+    ),
+    "spade.bfloat16": Tolerance(
+        5e-3, "of the largest result, or of 1; computed in float32, rounded once to 8 bits"
+    ),
+    "spade.phase_weights": Tolerance(
+        1e-13,
+        "of the largest sum, in float64; sums of up to nine weights and 2,304 products in another "
+        "order",
+    ),
+    "spade.levels": Tolerance(
+        1.0,
+        "levels; the sigmoid's float32 error of 2e-7 moves 255 of them by 5e-5, which changes the "
+        "truncation of so many",
+        share=2e-4,
+    ),
 }
 """Key: `<op>.<output>`."""
 

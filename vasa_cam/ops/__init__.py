@@ -21,6 +21,7 @@ from vasa_cam.ops.compose import (
 )
 from vasa_cam.ops.expression import ExpressionMesh, ExpressionTensors, Light, Pose, expression
 from vasa_cam.ops.guided_update import UpdateCoefficients, guided_update
+from vasa_cam.ops.phase import phase_expand, phase_weights
 from vasa_cam.ops.pixel import default_matrix, pixel
 from vasa_cam.ops.sampler import (
     JOYVASA_FORM,
@@ -30,6 +31,12 @@ from vasa_cam.ops.sampler import (
     SamplerWindow,
     sample,
     sample_window,
+)
+from vasa_cam.ops.spade import (
+    decoder_tail,
+    instance_statistics,
+    spade_modulate,
+    statistics_workspace,
 )
 from vasa_cam.ops.warp_mesh import WarpMesh, WarpOptions, warp_mesh
 
@@ -55,14 +62,20 @@ __all__ = [
     "compose_eye",
     "compose_mouth",
     "compose_over",
+    "decoder_tail",
     "default_matrix",
     "expression",
     "get_num_threads",
     "guided_update",
+    "instance_statistics",
+    "phase_expand",
+    "phase_weights",
     "pixel",
     "sample",
     "sample_window",
     "set_num_threads",
+    "spade_modulate",
+    "statistics_workspace",
     "warp_mesh",
 ]
 

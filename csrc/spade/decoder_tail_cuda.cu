@@ -1,0 +1,68 @@
+// CUDA twin of decoder_tail, on the caller's stream: a thread for each cell.
+#include "common/cuda_check.cuh"
+#include "common/half.h"
+#include "spade/spade_checks.h"
+#include "spade/tail_math.h"
+
+namespace vasa_cam {
+namespace {
+
+constexpr int kThreads = 256;
+
+// A quarter of a cell's numbers.
+template <class T>
+struct alignas(4 * sizeof(T)) Quarter {
+  T numbers[4];
+};
+
+template <class T, bool kAligned>
+__global__ void __launch_bounds__(kThreads) tail_kernel(TailParams p) {
+  const std::int64_t cells = p.height * p.width;
+  const std::int64_t cell = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (cell >= cells) return;
+  const std::int64_t image = blockIdx.y;
+  const T* x = static_cast<const T*>(p.x) + (image * cells + cell) * kCellNumbers;
+  std::uint8_t levels[kCellNumbers];
+#pragma unroll
+  for (int colour = 0; colour < 3; ++colour) {
+    Quarter<T> quarter;
+    if constexpr (kAligned) {
+      quarter = *reinterpret_cast<const Quarter<T>*>(x + colour * 4);
+    } else {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) quarter.numbers[i] = x[colour * 4 + i];
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) levels[colour * 4 + i] = level_of(to_float(quarter.numbers[i]));
+  }
+  std::uint8_t* out = p.out + image * picture_bytes(p);
+  const std::int64_t y = cell / p.width;
+  if (p.planar) {
+    put_i420(p, out, y, cell - y * p.width, levels);
+  } else {
+    put_rgb(p, out, y, cell - y * p.width, levels);
+  }
+}
+
+template <class T>
+void launch_typed(const TailParams& p, cudaStream_t stream) {
+  const dim3 blocks(blocks_for(p.height * p.width, kThreads), static_cast<unsigned>(p.images));
+  if (reinterpret_cast<std::uintptr_t>(p.x) % sizeof(Quarter<T>) == 0) {
+    tail_kernel<T, true><<<blocks, kThreads, 0, stream>>>(p);
+  } else {
+    tail_kernel<T, false><<<blocks, kThreads, 0, stream>>>(p);
+  }
+}
+
+}  // namespace
+
+void launch_decoder_tail(const TailParams& p, int device_id, void* stream) {
+  require(p.images <= kMostBlocks, "decoder_tail", "on a GPU, x must have at most 65,535 images");
+  const CudaDeviceGuard guard(device_id);
+  with_float_type(p.dtype, [&](auto zero) {
+    launch_typed<decltype(zero)>(p, static_cast<cudaStream_t>(stream));
+  });
+  VASA_CUDA_CHECK(cudaGetLastError());
+}
+
+}  // namespace vasa_cam
