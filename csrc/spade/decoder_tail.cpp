@@ -22,7 +22,8 @@ constexpr std::int64_t kCellsPerRange = 2048;
 void decoder_tail(const TensorView& x, const TensorView& out, PixelFormat format,
                   ColourMatrix matrix, void* stream) {
   check_floats(x, kOp, "x");
-  check_tensor(x, kOp, "x", x.dtype, x.device, {kAnySize, kAnySize, kAnySize, kCellNumbers});
+  check_tensor(x, kOp, "x", x.dtype, x.device, {kAnySize, kAnySize, kAnySize, kAnySize});
+  require(x.shape[3] >= kCellNumbers, kOp, "x must have at least 12 channels");
   require(format == PixelFormat::rgb || format == PixelFormat::i420, kOp,
           "format must be rgb or i420");
   const std::int64_t images = x.shape[0];
@@ -37,7 +38,7 @@ void decoder_tail(const TensorView& x, const TensorView& out, PixelFormat format
   if (out.numel() == 0) return;
   check_same_gpu(x, out, kOp);
   check_apart(x, out, kOp);
-  const TailParams params{x.data, out.as<std::uint8_t>(), images, height, width,
+  const TailParams params{x.data, out.as<std::uint8_t>(), images, height, width, x.shape[3],
                           planar, matrix_of(matrix),      x.dtype};
   if (x.device == Device::cuda) {
     VASA_CUDA_CALL(kOp, launch_decoder_tail(params, x.device_id, stream));

@@ -21,7 +21,7 @@ __global__ void __launch_bounds__(kThreads) tail_kernel(TailParams p) {
   const std::int64_t cell = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (cell >= cells) return;
   const std::int64_t image = blockIdx.y;
-  const T* x = static_cast<const T*>(p.x) + (image * cells + cell) * kCellNumbers;
+  const T* x = static_cast<const T*>(p.x) + (image * cells + cell) * p.stride;
   std::uint8_t levels[kCellNumbers];
 #pragma unroll
   for (int colour = 0; colour < 3; ++colour) {
@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(kThreads) tail_kernel(TailParams p) {
 template <class T>
 void launch_typed(const TailParams& p, cudaStream_t stream) {
   const dim3 blocks(blocks_for(p.height * p.width, kThreads), static_cast<unsigned>(p.images));
-  if (reinterpret_cast<std::uintptr_t>(p.x) % sizeof(Quarter<T>) == 0) {
+  if (p.stride % 4 == 0 && reinterpret_cast<std::uintptr_t>(p.x) % sizeof(Quarter<T>) == 0) {
     tail_kernel<T, true><<<blocks, kThreads, 0, stream>>>(p);
   } else {
     tail_kernel<T, false><<<blocks, kThreads, 0, stream>>>(p);

@@ -14,11 +14,12 @@ namespace vasa_cam {
 constexpr int kCellNumbers = 12;
 
 struct TailParams {
-  const void* x;      // [images, height, width, 12]
+  const void* x;      // [images, height, width, stride], twelve numbers and what may follow
   std::uint8_t* out;  // [images, picture_bytes()]
   std::int64_t images;
   std::int64_t height;  // cells
   std::int64_t width;   // cells
+  std::int64_t stride;  // numbers from one cell to the next
   bool planar;          // i420 rather than rgb
   YuvMatrix matrix;     // only for i420
   DType dtype;

@@ -113,10 +113,11 @@ def test_modulation_matches_the_reference(
 
 @pytest.mark.parametrize("dtype", NUMPY_TYPES)
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 5, 3), (1, 7, 130)])
+@pytest.mark.parametrize("channels", [12, 13, 16])
 def test_the_tail_matches_the_reference(
-    simd: str, rng: np.random.Generator, shape: tuple[int, ...], dtype: str
+    simd: str, rng: np.random.Generator, shape: tuple[int, ...], dtype: str, channels: int
 ) -> None:
-    x = (4 * normal(rng, (*shape, 12))).astype(dtype)
+    x = (4 * normal(rng, (*shape, channels))).astype(dtype)
     for pixel_format in ("rgb", "i420"):
         found = ops.decoder_tail(x, pixel_format)
         expected = reference_spade.decoder_tail(x, pixel_format)

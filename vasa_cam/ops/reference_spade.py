@@ -90,7 +90,7 @@ def decoder_tail(
     """As `vasa_cam.ops.decoder_tail`; like the networks' users it rounds sigmoids to float32."""
     images, height, width, _ = x.shape
     with np.errstate(over="ignore"):
-        sigmoid = 1 / (1 + np.exp(-x.astype(np.float64)))
+        sigmoid = 1 / (1 + np.exp(-x[..., :12].astype(np.float64)))
     level = np.nan_to_num(sigmoid.astype(np.float32) * np.float32(255), nan=0.0)
     cells = level.astype(np.uint8).reshape(images, height, width, 3, 2, 2)
     rgb = cells.transpose(0, 1, 4, 2, 5, 3).reshape(images, 2 * height, 2 * width, 3)

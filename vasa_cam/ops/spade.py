@@ -99,7 +99,7 @@ def spade_modulate(
 
 
 def decoder_tail(
-    x: Array,  # [N, H, W, 12]
+    x: Array,  # [N, H, W, 12 or more]
     pixel_format: TailFormat = "rgb",
     *,
     matrix: ColourMatrix | None = None,
@@ -107,13 +107,15 @@ def decoder_tail(
 ) -> Array:
     """The decoder's pictures, uint8: pixel shuffle, sigmoid, times 255, truncated.
 
-    Channel colour * 4 + row * 2 + column of x is a pixel of a cell. "rgb" gives [N, 2 H, 2 W, 3];
+    Channel colour * 4 + row * 2 + column of x is a pixel of a cell; more than twelve, as from a
+    convolution padded for tensor cores, are ignored. "rgb" gives [N, 2 H, 2 W, 3];
     "i420" [N, 3 H, 2 W], byte for byte what `pixel` makes of it, `matrix` None likewise meaning
     `default_matrix(2 H)`. NaN gives 0. Raises TypeError or ValueError with the remedy.
     """
     op = "decoder_tail"
-    shape = (None, None, None, CELL_NUMBERS)
-    images, height, width, _ = _check.check_array(x, op, "x", _check.FLOATS, shape)
+    images, height, width, found = _check.check_array(x, op, "x", _check.FLOATS, (None,) * 4)
+    if found < CELL_NUMBERS:
+        raise ValueError(f"{op}: x must have at least {CELL_NUMBERS} channels, got {found}")
     if pixel_format not in get_args(TailFormat):
         raise ValueError(f"{op}: format must be rgb or i420, got {pixel_format!r}")
     if matrix is None:

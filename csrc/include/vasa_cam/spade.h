@@ -46,8 +46,9 @@ void spade_modulate(const SpadeTensors& tensors, float slope, const TensorView& 
 void phase_expand(const std::vector<TensorView>& parts, const TensorView& bias, std::int32_t factor,
                   bool relu, const TensorView& out, void* stream);
 
-// x: [N, H, W, 12], channel c * 4 + dy * 2 + dx. out: u8 [N, 2 H, 2 W, 3] for rgb or [N, 3 H, 2 W]
-// for i420 (as the op pixel makes it): pixel shuffle, sigmoid, times 255, truncated. NaN gives 0.
+// x: [N, H, W, 12 or more], channel c * 4 + dy * 2 + dx; those after the twelfth are not read. out:
+// u8 [N, 2 H, 2 W, 3] for rgb or [N, 3 H, 2 W] for i420 (as the op pixel makes it): pixel shuffle,
+// sigmoid, times 255, truncated. NaN gives 0.
 void decoder_tail(const TensorView& x, const TensorView& out, PixelFormat format,
                   ColourMatrix matrix, void* stream);
 
