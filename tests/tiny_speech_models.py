@@ -30,13 +30,17 @@ def _saved(family: str, folder: Path, head: str) -> Path:
     return folder
 
 
-def tiny_models(folder: Path) -> dict[str, Path]:
-    """A folder for each family, as transformers saves it; the second with a head for letters.
-
-    Skips without transformers, or fails where VASA_CAM_REQUIRE_TORCH=1.
-    """
+def need_transformers() -> None:
+    """Skips without transformers, or fails where VASA_CAM_REQUIRE_TORCH=1."""
     if importlib.util.find_spec("transformers") is None:
         message = "transformers is not installed; `make test-neural` installs it"
-        pytest.fail(message) if os.environ.get("VASA_CAM_REQUIRE_TORCH") else pytest.skip(message)
+        if os.environ.get("VASA_CAM_REQUIRE_TORCH"):
+            pytest.fail(message)
+        pytest.skip(message, allow_module_level=True)
+
+
+def tiny_models(folder: Path) -> dict[str, Path]:
+    """A folder for each family, as transformers saves it; the second with a head for letters."""
+    need_transformers()
     heads = zip(FAMILIES, ("Model", "ForCTC"), strict=True)
     return {family: _saved(family, folder / family, head) for family, head in heads}
