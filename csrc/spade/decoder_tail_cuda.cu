@@ -17,8 +17,9 @@ struct alignas(4 * sizeof(T)) Quarter {
 
 template <class T, bool kAligned>
 __global__ void __launch_bounds__(kThreads) tail_kernel(TailParams p) {
-  const std::int64_t cells = p.height * p.width;
-  const std::int64_t cell = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  const unsigned width = static_cast<unsigned>(p.width);
+  const unsigned cells = static_cast<unsigned>(p.height) * width;
+  const unsigned cell = blockIdx.x * kThreads + threadIdx.x;
   if (cell >= cells) return;
   const std::int64_t image = blockIdx.y;
   const T* x = static_cast<const T*>(p.x) + (image * cells + cell) * p.stride;
@@ -36,11 +37,11 @@ __global__ void __launch_bounds__(kThreads) tail_kernel(TailParams p) {
     for (int i = 0; i < 4; ++i) levels[colour * 4 + i] = level_of(to_float(quarter.numbers[i]));
   }
   std::uint8_t* out = p.out + image * picture_bytes(p);
-  const std::int64_t y = cell / p.width;
+  const unsigned y = cell / width;
   if (p.planar) {
-    put_i420(p, out, y, cell - y * p.width, levels);
+    put_i420(p, out, y, cell - y * width, levels);
   } else {
-    put_rgb(p, out, y, cell - y * p.width, levels);
+    put_rgb(p, out, y, cell - y * width, levels);
   }
 }
 
@@ -57,7 +58,8 @@ void launch_typed(const TailParams& p, cudaStream_t stream) {
 }  // namespace
 
 void launch_decoder_tail(const TailParams& p, int device_id, void* stream) {
-  require(p.images <= kMostBlocks, "decoder_tail", "on a GPU, x must have at most 65,535 images");
+  require(p.images <= kMostBlocks && p.height * p.width < (1LL << 31) - kThreads, "decoder_tail",
+          "on a GPU, x must have at most 65,535 images, of less than 2^31 cells");
   const CudaDeviceGuard guard(device_id);
   with_float_type(p.dtype, [&](auto zero) {
     launch_typed<decltype(zero)>(p, static_cast<cudaStream_t>(stream));

@@ -31,13 +31,14 @@ __global__ void __launch_bounds__(kThreads) expand_kernel(PhaseParams p) {
   if (item >= static_cast<unsigned>(p.width) * chunks) return;
   const unsigned column = item / chunks;
   const int channel = static_cast<int>(item - column * chunks) * kCount;
-  const int of_group = static_cast<int>(p.channels / p.groups);
-  const int group = channel / of_group;
+  const unsigned of_group = static_cast<unsigned>(p.channels) / static_cast<unsigned>(p.groups);
+  const unsigned group = static_cast<unsigned>(channel) / of_group;
   const std::int64_t image = blockIdx.z;
   const std::int64_t row = blockIdx.y;
   const std::int64_t first_row =
       ((group * p.images + image) * p.height + row) * kFactor;  // of the pixels, in `out`
   T* out = static_cast<T*>(p.out) + (channel - group * of_group);
+  const float least = p.relu ? 0.0f : -INFINITY;
   float bias[kCount];
   load_numbers(p.bias + channel, bias);
 #pragma unroll
@@ -53,7 +54,7 @@ __global__ void __launch_bounds__(kThreads) expand_kernel(PhaseParams p) {
       for (int i = 0; i < kCount; ++i) {
         value[i] += bias[i];
         // False for NaN, which stays.
-        if (p.relu && value[i] < 0.0f) value[i] = 0.0f;
+        value[i] = value[i] < least ? least : value[i];
       }
 #pragma unroll
       for (int dy = Classes::begin(vertical); dy < Classes::end(vertical); ++dy) {

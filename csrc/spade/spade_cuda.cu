@@ -46,17 +46,22 @@ __device__ __forceinline__ Moments<kCount> moments_of(const T* origin, const T* 
   using Shape = PartShape<kPacked>;
   Moments<kCount> m{};
   if (first >= pixels) return m;
+  Pack<T, kCount> packs[Shape::kSteps];
+#pragma unroll
+  for (int step = 0; step < Shape::kSteps; ++step) {
+    const int pixel = first + step * Shape::kDown;
+    packs[step] = Pack<T, kCount>::load(x + (pixel < pixels ? pixel : first) * channels);
+  }
   float image_first[kCount];
   float shift[kCount];
   float sum[kCount] = {};
   float square_sum[kCount] = {};
   load_chunk(origin, image_first);
-  load_chunk(x + first * channels, shift);
+  packs[0].to_floats(shift);
 #pragma unroll
   for (int step = 1; step < Shape::kSteps; ++step) {
-    const int pixel = first + step * Shape::kDown;
     float value[kCount];
-    load_chunk(x + (pixel < pixels ? pixel : first) * channels, value);
+    packs[step].to_floats(value);
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
       const float distance = value[i] - shift[i];
@@ -65,7 +70,7 @@ __device__ __forceinline__ Moments<kCount> moments_of(const T* origin, const T* 
     }
   }
   m.count = static_cast<float>((pixels - first + Shape::kDown - 1) / Shape::kDown);
-  const float reciprocal = 1.0f / m.count;
+  const float reciprocal = __fdividef(1.0f, m.count);
 #pragma unroll
   for (int i = 0; i < kCount; ++i) {
     unshift(image_first[i], shift[i], sum[i], square_sum[i], reciprocal, &m.mean[i], &m.squares[i]);
@@ -175,23 +180,6 @@ struct ChannelNumbers {
   float beta[kCount];
 };
 
-// A chunk of the output's pixel.
-template <int kCount, class T>
-__device__ __forceinline__ void modulated(const ModulateParams& p, const T* maps,
-                                          const float (&x)[kCount],
-                                          const ChannelNumbers<kCount>& numbers,
-                                          float (&y)[kCount]) {
-  float gamma[kCount];
-  float beta[kCount];
-  load_chunk(maps, gamma);
-  load_chunk(maps + p.channels, beta);
-#pragma unroll
-  for (int i = 0; i < kCount; ++i) {
-    y[i] = modulate(x[i], numbers.mean[i], numbers.rstd[i], gamma[i] + numbers.gamma[i],
-                    beta[i] + numbers.beta[i], p.slope);
-  }
-}
-
 // A thread for one chunk of channels: of the 2x2 pixels that one of x becomes with a factor of 2,
 // of four pixels of a row otherwise. Neighbouring threads have neighbouring chunks.
 template <class T, bool kPacked, int kFactor>
@@ -217,26 +205,41 @@ __global__ void __launch_bounds__(kThreads) modulate_kernel(ModulateParams p) {
   const T* x = static_cast<const T*>(p.x) + row * p.width * p.channels + channel;
   const T* maps = static_cast<const T*>(p.gamma_beta) + channel;
   T* out = static_cast<T*>(p.out) + channel;
-  float value[kCount];
-  float y[kCount];
-  if constexpr (kFactor == 2) {
-    load_chunk(x + column * p.channels, value);
+  // All loads are on their way before the first is needed. Past the row's end the first pixel is
+  // read again and nothing is written: a jump around a load would make the next one wait.
+  std::int64_t pixels[kPixelsOfThread];
+  Pack<T, kCount> inputs[kFactor == 2 ? 1 : kPixelsOfThread];
+  Pack<T, kCount> gammas[kPixelsOfThread];
+  Pack<T, kCount> betas[kPixelsOfThread];
+  if constexpr (kFactor == 2) inputs[0] = Pack<T, kCount>::load(x + column * p.channels);
 #pragma unroll
-    for (int at = 0; at < 4; ++at) {
-      const std::int64_t pixel = (2 * row + at / 2) * 2 * p.width + 2 * column + at % 2;
-      modulated(p, maps + pixel * 2 * p.channels, value, numbers, y);
-      store_chunk(out + pixel * p.channels, y);
+  for (int at = 0; at < kPixelsOfThread; ++at) {
+    if constexpr (kFactor == 2) {
+      pixels[at] = (2 * row + at / 2) * 2 * p.width + 2 * column + at % 2;
+    } else {
+      const unsigned wanted = column + static_cast<unsigned>(at) * columns;
+      const unsigned place = wanted < width ? wanted : column;
+      inputs[at] = Pack<T, kCount>::load(x + place * p.channels);
+      pixels[at] = row * p.width + place;
     }
-  } else {
+    gammas[at] = Pack<T, kCount>::load(maps + pixels[at] * 2 * p.channels);
+    betas[at] = Pack<T, kCount>::load(maps + (pixels[at] * 2 + 1) * p.channels);
+  }
 #pragma unroll
-    for (int at = 0; at < kPixelsOfThread; ++at) {
-      // Past the row's end the first pixel is read again and nothing is written: a jump around the
-      // loads would make each wait for the one before.
-      const unsigned place = column + static_cast<unsigned>(at) * columns;
-      const std::int64_t pixel = place < width ? place : column;
-      load_chunk(x + pixel * p.channels, value);
-      modulated(p, maps + (row * p.width + pixel) * 2 * p.channels, value, numbers, y);
-      if (place < width) store_chunk(out + (row * p.width + pixel) * p.channels, y);
+  for (int at = 0; at < kPixelsOfThread; ++at) {
+    float value[kCount];
+    float gamma[kCount];
+    float y[kCount];
+    inputs[kFactor == 2 ? 0 : at].to_floats(value);
+    gammas[at].to_floats(gamma);
+    betas[at].to_floats(y);
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      y[i] = modulate(value[i], numbers.mean[i], numbers.rstd[i], gamma[i] + numbers.gamma[i],
+                      y[i] + numbers.beta[i], p.slope);
+    }
+    if (kFactor == 2 || column + static_cast<unsigned>(at) * columns < width) {
+      store_chunk(out + pixels[at] * p.channels, y);
     }
   }
 }
