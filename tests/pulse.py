@@ -205,11 +205,16 @@ class Player:
 
 
 def delays_ms(
-    heard: Recorder, said: Recorder, every_s: float = 1.0, window_s: float = 1.0
+    heard: Recorder,
+    said: Recorder,
+    every_s: float = 1.0,
+    window_s: float = 1.0,
+    between_ns: tuple[int, int] = (0, 1 << 62),
 ) -> list[float]:
     """How much later what `said` recorded arrives in `heard`, by correlation, window by window.
 
     Windows of silence, and those whose sound is not found with a correlation of 0.9, are left out.
+    between_ns: only windows that begin in this time.
     """
     from scipy.signal import correlate
 
@@ -218,6 +223,8 @@ def delays_ms(
     for start in range(RATE_HZ, len(first) - window, round(every_s * RATE_HZ)):
         part = first[start : start + window]
         said_ns = said.time_ns(start)
+        if not between_ns[0] <= said_ns <= between_ns[1]:
+            continue
         place = heard.sample_at(said_ns) - RATE_HZ // 2
         around = second[max(0, place) : place + window + 2 * RATE_HZ]
         if np.abs(part).max() < 0.01 or place < 0 or len(around) < window + RATE_HZ:

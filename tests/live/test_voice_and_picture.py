@@ -8,51 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from live_support import SECOND, SPEECH, MemorySink, VirtualClock, astronaut, wait_until
+from mouth_support import best_delay, expected_openings, mouth_openings
 
 from vasa_cam.audio import read_speech
 from vasa_cam.audio.paced import FileSource
 from vasa_cam.live.daemon import LiveDaemon
 from vasa_cam.live.pipeline_config import PipelineConfig
-from vasa_cam.motion.controls import lip_opening
-from vasa_cam.motion.space import COEFFICIENTS
-from vasa_cam.motion.voice import VoiceConfig, VoiceStream
 
 SIDE = 256
-
-
-def mouth_openings(pictures: list[np.ndarray], model: Path) -> np.ndarray:
-    """Gap of the inner lips over the height of the face, as MediaPipe sees it; NaN: no face."""
-    import mediapipe as mp
-    from mediapipe.tasks.python import BaseOptions, vision
-
-    options = vision.FaceLandmarkerOptions(base_options=BaseOptions(model_asset_path=str(model)))
-    gaps = []
-    with vision.FaceLandmarker.create_from_options(options) as tracker:
-        for picture in pictures:
-            image = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
-            faces = tracker.detect(image).face_landmarks
-            points = np.array([[p.x, p.y] for p in faces[0]]) if faces else None
-            gap = np.nan if points is None else np.linalg.norm(points[13] - points[14])
-            gaps.append(gap if points is None else gap / np.ptp(points[:, 1]))
-    return np.array(gaps)
-
-
-def expected_openings(seconds: float) -> np.ndarray:
-    """Lip opening at 25 Hz of the same sentence, straight from the motion model."""
-    speech = np.tile(read_speech(SPEECH), 3)[: round(16000 * seconds)]
-    frames = VoiceStream(VoiceConfig(seed=0)).push(speech)
-    return frames[:, :COEFFICIENTS] @ lip_opening()
-
-
-def best_delay(times_s: np.ndarray, seen: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
-    """The shift in seconds at which `seen` follows `expected` (25 Hz) best, and the correlation."""
-    shifts = np.arange(-0.1, 0.6, 0.005)
-    grid = np.arange(len(expected)) / 25
-    scores = [
-        np.corrcoef(seen, np.interp(times_s - shift, grid, expected))[0, 1] for shift in shifts
-    ]
-    top = int(np.argmax(scores))
-    return float(shifts[top]), float(scores[top])
 
 
 class Source(FileSource):
@@ -76,7 +39,8 @@ def judged(
     usable = ~np.isnan(seen) & (shown_ns - source.started_ns > 2 * SECOND)
     assert usable.mean() > 0.6, "the tracker finds the face"
     times_s = (shown_ns[usable] - source.started_ns) / SECOND
-    return best_delay(times_s, seen[usable], expected_openings(times_s[-1] + 0.5))
+    speech = np.tile(read_speech(SPEECH), 3)[: round(16_000 * (times_s[-1] + 0.5))]
+    return best_delay(times_s, seen[usable], expected_openings(speech))
 
 
 @pytest.mark.slow
