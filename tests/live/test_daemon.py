@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,19 @@ def test_commands_act(start, tmp_path: Path) -> None:
     assert one.count("commands_refused") == 3
     one.do(command="stop")
     wait_until(lambda: not one.daemon.running)
+
+
+@pytest.mark.slow
+def test_a_photo_becomes_the_avatar_while_frames_go_on(start, shared: Path) -> None:
+    photo = next((shared / "data" / "portraits").rglob("*.jpg"))
+    one = start(replace(SMALL, models=shared / "models"), sinks=[MemorySink()])
+    one.shows()
+    before = one.count("frames_shown")
+    one.do(command="avatar", path=str(photo))
+    state = one.daemon.metrics.snapshot
+    wait_until(lambda: state()["state"]["avatar"] != "astronaut", timeout_s=120.0)
+    assert state()["state"]["picture_problem"] == ""
+    assert one.count("frames_shown") > before + 20
 
 
 def test_pause_and_mute_close_the_mouth_and_panic_shows_black(start) -> None:

@@ -90,7 +90,7 @@ def _run(
     with InstanceLock():
         with console.status("Opening the avatar"):
             avatar = _open(portrait, models)
-        with live_session(config, avatar) as session:
+        with live_session(config, avatar, models=models) as session:
             daemon = session.daemon
             reads_keys = tui and console.is_terminal and sys.stdin.isatty()
             view = keys_and_view(console, session) if reads_keys else plain_log(console, session)

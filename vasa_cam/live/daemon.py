@@ -194,7 +194,8 @@ class LiveDaemon:
         elif name == "calm":
             self._panic.leave()
         elif name == "avatar":
-            self._keeper.show(open_avatar=avatar_opener(Path(command["path"]).expanduser()))
+            path = Path(command["path"]).expanduser()
+            self._keeper.show(open_avatar=avatar_opener(path, self.config.models))
         elif name == "background":
             check_background(command["spec"])
             self._keeper.show(background=command["spec"])

@@ -20,7 +20,8 @@ class PipelineConfig:
     to run on, none for all. niceness: of the process. metrics_file: JSON lines are appended to it
     every metrics_interval_s seconds. panic: what `panic` without a mode shows. real_camera: device
     of that panic mode, None for the first. stop_at_end: stop when the source has ended and its last
-    moment was shown.
+    moment was shown. models: folder with MediaPipe's files, for photos that become avatars later;
+    None for the usual one.
     """
 
     width_px: int = 1280
@@ -39,3 +40,4 @@ class PipelineConfig:
     panic: PanicMode = "photo"
     real_camera: str | None = None
     stop_at_end: bool = False
+    models: Path | None = None

@@ -51,11 +51,15 @@ MotionMaker = Callable[[Controls], MotionStream]
 
 @contextmanager
 def live_session(
-    config: LiveConfig, avatar: Avatar, make_motion: MotionMaker | None = None
+    config: LiveConfig,
+    avatar: Avatar,
+    make_motion: MotionMaker | None = None,
+    models: Path | None = None,
 ) -> Iterator[Session]:
     """Everything but `daemon.run`, which the caller does; all is closed at the end.
 
-    make_motion: another way from voice to motion than the built-in one. What is missing but can be
+    make_motion: another way from voice to motion than the built-in one. models: folder with
+    MediaPipe's files, for photos that become avatars while it runs. What is missing but can be
     done without is a notice for the user: a webcam, while there are other outputs. Raises
     InputError when the settings cannot work here.
     """
@@ -76,7 +80,7 @@ def live_session(
         playback = _playback(config, stack, notices)
         voice = VoiceOut(late.delay_ns, playback, [recording] if recording else [])
         daemon = late.daemon = LiveDaemon(
-            pipeline_config(config),
+            pipeline_config(config, models),
             avatar,
             source,
             sinks,
@@ -94,7 +98,7 @@ def live_session(
         yield Session(daemon, webcam, preview, control, tuple(notices))
 
 
-def pipeline_config(config: LiveConfig) -> PipelineConfig:
+def pipeline_config(config: LiveConfig, models: Path | None = None) -> PipelineConfig:
     """The settings of the pipeline."""
     video, performance = config.video, config.performance
     return PipelineConfig(
@@ -114,6 +118,7 @@ def pipeline_config(config: LiveConfig) -> PipelineConfig:
         panic=cast(PanicMode, config.safety.panic),
         real_camera=config.safety.real_camera,
         stop_at_end=config.audio.stop_at_end,
+        models=models,
     )
 
 

@@ -38,28 +38,30 @@ STEERING: Final = frozenset({"gaze", "distance", "emotion", "expressiveness", "b
 """Commands that `steer` takes."""
 
 
-def avatar_opener(path: Path) -> Callable[[], Avatar]:
+def avatar_opener(path: Path, models: Path | None = None) -> Callable[[], Avatar]:
     """What gives the avatar of a `.vasa` file, read now, or of a photo, enrolled when it is called.
 
-    Raises InputError for a file that is missing or no avatar; what is wrong with a photo is found
-    out when it is enrolled.
+    models: folder with MediaPipe's model files, None for the usual one. Raises InputError for a
+    file that is missing or no avatar; what is wrong with a photo is found when it is enrolled.
     """
     if path.suffix.lower() == AVATAR_SUFFIX:
         avatar = load_avatar(path)
         return lambda: avatar
     if not path.is_file():
         raise InputError(f"{path} does not exist; expected a .vasa avatar or a photo.")
-    return lambda: _enrol_elsewhere(path)
+    return lambda: _enrol_elsewhere(path, models)
 
 
-def _enrol_elsewhere(photo: Path) -> Avatar:
+def _enrol_elsewhere(photo: Path, models: Path | None) -> Avatar:
     """Enrol in a process of its own: the tracker would hold up frames and stay in memory."""
     with tempfile.TemporaryDirectory(prefix="vasa-cam-") as folder:
         target = Path(folder) / f"avatar{AVATAR_SUFFIX}"
-        command = [sys.executable, "-m", "vasa_cam", "enrol", str(photo.resolve()), "-o"]
+        command = [sys.executable, "-m", "vasa_cam", "enrol", str(photo.resolve())]
+        command += ["-o", str(target)]
+        command += [] if models is None else ["--models", str(models.resolve())]
         try:
             done = subprocess.run(
-                [*command, str(target)],
+                command,
                 capture_output=True,
                 text=True,
                 check=False,
@@ -73,5 +75,5 @@ def _enrol_elsewhere(photo: Path) -> Avatar:
             ) from error
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines() or ["the enrolment failed"]
-            raise InputError(lines[-1].removeprefix("Error: "))
+            raise InputError(lines[-1].removeprefix("vasa-cam: "))
         return load_avatar(target)
