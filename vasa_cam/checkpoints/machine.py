@@ -179,7 +179,7 @@ class Machine:
 
 def shown(text: str) -> str:
     """A text from a file, fit to be printed."""
-    clean = "".join(letter if letter.isprintable() else "?" for letter in text)
+    clean = "".join(letter if letter.isprintable() else "?" for letter in text[:100])
     return clean if len(clean) <= 80 else f"{clean[:77]}..."
 
 

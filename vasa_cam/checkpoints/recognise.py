@@ -66,7 +66,8 @@ def candidates(folder: Path) -> list[Path]:
     for place, folders, files in os.walk(folder):
         depth = len(Path(place).relative_to(folder).parts)
         folders[:] = sorted(folders) if depth < _DEEPEST else []
-        found += [Path(place) / name for name in files if Path(name).suffix.lower() in ENDINGS]
+        checkpoints = (Path(place) / name for name in files if Path(name).suffix.lower() in ENDINGS)
+        found += [path for path in checkpoints if path.is_file()]  # no pipe, no broken link
         if len(found) > _MOST_FILES:
             raise RefusedError(
                 f"{folder} holds more than {_MOST_FILES} checkpoints: name the folder of one model."
