@@ -164,6 +164,26 @@ def test_two_models_in_two_folders_are_not_mixed(joyvasa: Path, rng: np.random.G
         parts_of(joyvasa)
 
 
+def test_stitching_networks_are_found_in_any_arrangement(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    from safetensors.numpy import save_file
+
+    state = random_state(architecture.stitching(), rng)
+    names = {"stitching": "retarget_shoulder", "lip": "retarget_mouth", "eye": "retarget_eye"}
+    for link in ("_module.", ".module.", "."):
+        flat = {k.replace(f"{n}.", f"{names[n]}{link}", 1): v
+                for k, v in state.items() for n in (k.split(".")[0],)}  # fmt: skip
+        save_file(flat, tmp_path / "flat.safetensors")
+        (part,) = recognise(tmp_path / "flat.safetensors")
+        assert (part.family, part.name, part.report.fits) == ("liveportrait", "stitching", True)
+        assert part.tensors.keys() == state.keys()
+    # One network by itself is known by the width of its input.
+    alone = {k.removeprefix("stitching."): v for k, v in state.items() if "stitching." in k}
+    (part,) = recognise(save_as_torch_does(tmp_path / "alone.pth", alone))
+    assert part.report.fits and part.tensors.keys() == {f"stitching.{key}" for key in alone}
+
+
 @pytest.mark.parametrize(
     "change",
     [

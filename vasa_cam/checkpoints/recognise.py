@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,9 @@ _STITCHING: Final = {
     "retarget_mouth": "lip",
     "retarget_eye": "eye",
 }
+_FLAT_STITCHING: Final = re.compile(
+    r"(retarget_shoulder|retarget_mouth|retarget_eye)(?:[._]module)?\.(mlp\..+)"
+)
 _TEMPLATE_SIZES: Final = {
     **{f"{what}_exp": 63 for what in ("mean", "std")},
     **{f"{what}_scale": 1 for what in ("min", "max")},
@@ -86,7 +90,9 @@ def recognise(path: Path) -> list[Part]:
     parts = []
     stitching: dict[str, Any] = {}
     for place, tensors in _groups(content.value, ()):
-        if (network := _stitching_network(place, tensors)) is not None:
+        if flat := _flat_stitching(tensors):
+            stitching |= flat
+        elif (network := _stitching_network(place, tensors)) is not None:
             stitching |= {f"{network}.{key}": tensor for key, tensor in tensors.items()}
         elif (part := _network(path, tensors, content)) is not None:
             parts.append(part)
@@ -127,6 +133,16 @@ def _groups(
         yield place, tensors
     for key, item in value.items():
         yield from _groups(item, (*place, str(key)))
+
+
+def _flat_stitching(tensors: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """S as files without nested dicts hold it: the network's name in front of every key."""
+    parts = {key: _FLAT_STITCHING.fullmatch(key) for key in tensors}
+    return {
+        f"{_STITCHING[match[1]]}.{match[2]}": tensors[key]
+        for key, match in parts.items()
+        if match is not None
+    }
 
 
 def _stitching_network(place: tuple[str, ...], tensors: Mapping[str, StoredTensor]) -> str | None:
