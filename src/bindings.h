@@ -17,6 +17,8 @@ void register_pixel(pybind11::module_& module);
 void register_sampler(pybind11::module_& module);
 void register_guided_update(pybind11::module_& module);
 void register_spade(pybind11::module_& module);
+void register_warp_volume(pybind11::module_& module);
+void register_dense_motion(pybind11::module_& module);
 
 // By name; pybind11::value_error for another.
 PixelFormat pixel_format_of(const std::string& name);

@@ -11,4 +11,6 @@ PYBIND11_MODULE(_core, module) {
   vasa_cam::register_sampler(module);
   vasa_cam::register_guided_update(module);
   vasa_cam::register_spade(module);
+  vasa_cam::register_warp_volume(module);
+  vasa_cam::register_dense_motion(module);
 }

@@ -111,6 +111,31 @@ TOLERANCES: Final[dict[str, Tolerance]] = {
         "truncation of so many",
         share=2e-4,
     ),
+    "warp_volume.float32": Tolerance(
+        2e-5,
+        "of the largest value; a float32 coordinate near 1 has a step of 1.2e-7, which on an axis "
+        "of 64 voxels is 4e-6 of one, and neighbours may differ by twice the largest value",
+    ),
+    "warp_volume.float16": Tolerance(
+        5.2e-4, "of the largest value; sums in float32 and one rounding to 2^-11 of the value"
+    ),
+    "warp_volume.bfloat16": Tolerance(
+        4.0e-3, "of the largest value; sums in float32 and one rounding to 2^-8 of the value"
+    ),
+    "dense_motion.deformation": Tolerance(
+        2e-6,
+        "of -1..1; float32 sums of up to 32 products with masks whose relative error is 2e-7",
+    ),
+    "dense_motion.float32": Tolerance(
+        4e-5,
+        "of the largest value, or of 1; as warp_volume, with a place off by two more roundings",
+    ),
+    "dense_motion.float16": Tolerance(
+        5.4e-4, "of the largest value, or of 1; as warp_volume's, and a heat's rounding"
+    ),
+    "dense_motion.bfloat16": Tolerance(
+        4.1e-3, "of the largest value, or of 1; as warp_volume's, and a heat's rounding"
+    ),
 }
 """Key: `<op>.<output>`."""
 

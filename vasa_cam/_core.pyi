@@ -58,6 +58,25 @@ def warp_mesh(
     out: Array,
     stream: int,
 ) -> None: ...
+def warp_volume(
+    volume: Array, grid: Array, padding: str, align_corners: bool, out: Array, stream: int
+) -> None: ...
+def dense_motion_input(
+    compressed: Array,
+    keypoints_source: Array,
+    keypoints_driving: Array,
+    out: Array,
+    stream: int,
+) -> None: ...
+def dense_motion_warp(
+    mask_logits: Array,
+    keypoints_source: Array,
+    keypoints_driving: Array,
+    volume: Array,
+    deformation: Array | None,
+    out: Array,
+    stream: int,
+) -> None: ...
 def compose_over(
     background: Array, layer: Array, origin: Sequence[int], out: Array, stream: int
 ) -> None: ...

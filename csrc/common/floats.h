@@ -23,8 +23,13 @@ VASA_HD Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
 VASA_HD Floats subtract(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
 VASA_HD Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
 VASA_HD Floats fused(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
-// This gives b where one is NaN.
+// These two give b where one is NaN.
 VASA_HD Floats maximum(Floats a, Floats b) { return _mm512_maskz_max_ps(kEveryFloat, a, b); }
+VASA_HD Floats minimum(Floats a, Floats b) { return _mm512_maskz_min_ps(kEveryFloat, a, b); }
+VASA_HD Floats divide(Floats a, Floats b) { return _mm512_div_ps(a, b); }
+VASA_HD Floats lowest_bits_to_exponent(Floats value) {
+  return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(kEveryFloat, _mm512_castps_si512(value), 23));
+}
 
 VASA_HD Floats floats_of(__m256i half_bits) {
   return _mm512_maskz_cvtph_ps(kEveryFloat, half_bits);
@@ -90,6 +95,11 @@ VASA_HD Floats subtract(Floats a, Floats b) { return _mm256_sub_ps(a, b); }
 VASA_HD Floats multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
 VASA_HD Floats fused(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
 VASA_HD Floats maximum(Floats a, Floats b) { return _mm256_max_ps(a, b); }
+VASA_HD Floats minimum(Floats a, Floats b) { return _mm256_min_ps(a, b); }
+VASA_HD Floats divide(Floats a, Floats b) { return _mm256_div_ps(a, b); }
+VASA_HD Floats lowest_bits_to_exponent(Floats value) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(value), 23));
+}
 
 VASA_HD Floats floats_of(__m128i half_bits) { return _mm256_cvtph_ps(half_bits); }
 VASA_HD Floats floats_of_upper(__m128i upper_bits) {
@@ -131,6 +141,12 @@ VASA_HD Floats subtract(Floats a, Floats b) { return a - b; }
 VASA_HD Floats multiply(Floats a, Floats b) { return a * b; }
 VASA_HD Floats fused(Floats a, Floats b, Floats c) { return a * b + c; }
 VASA_HD Floats maximum(Floats a, Floats b) { return a > b ? a : b; }
+VASA_HD Floats minimum(Floats a, Floats b) { return a < b ? a : b; }
+VASA_HD Floats divide(Floats a, Floats b) { return a / b; }
+VASA_HD Floats lowest_bits_to_exponent(Floats value) {
+  typedef std::uint32_t Bits __attribute__((vector_size(16)));
+  return reinterpret_cast<Floats>(reinterpret_cast<Bits>(value) << 23);
+}
 VASA_HD Floats load_floats(const float* at) {
   Floats value;
   memcpy(&value, at, sizeof value);
@@ -149,6 +165,11 @@ VASA_HD Floats subtract(Floats a, Floats b) { return a - b; }
 VASA_HD Floats multiply(Floats a, Floats b) { return a * b; }
 VASA_HD Floats fused(Floats a, Floats b, Floats c) { return a * b + c; }
 VASA_HD Floats maximum(Floats a, Floats b) { return a > b ? a : b; }
+VASA_HD Floats minimum(Floats a, Floats b) { return a < b ? a : b; }
+VASA_HD Floats divide(Floats a, Floats b) { return a / b; }
+VASA_HD Floats lowest_bits_to_exponent(Floats value) {
+  return float_of_bits(bits_of_float(value) << 23);
+}
 VASA_HD Floats load_floats(const float* at) { return *at; }
 VASA_HD void store_floats(float* at, Floats value) { *at = value; }
 
@@ -194,5 +215,27 @@ VASA_HD void store_first(T* at, std::int64_t count, Floats value) {
 }
 
 #endif
+
+// e^x to a relative error of 2e-7; beyond -87 and 88 it stays as it is there. NaN stays NaN.
+VASA_HD Floats exponential(Floats x) {
+  const Floats t = minimum(all_floats(88.0f), maximum(all_floats(-87.0f), x));
+  // Adding 1.5 * 2^23 rounds to a whole number and leaves it in the lowest bits; 127 more make it
+  // the exponent of a float.
+  const Floats rounder = all_floats(12582912.0f + 127.0f);
+  const Floats shifted = fused(t, all_floats(1.44269504f), rounder);
+  const Floats whole = subtract(shifted, rounder);
+  // ln 2 in two parts, the first of which is exact when multiplied.
+  const Floats upper = fused(whole, all_floats(-0.693359375f), t);
+  const Floats rest = fused(whole, all_floats(2.12194440e-4f), upper);
+  // Taylor's series: |rest| is at most ln 2 / 2.
+  Floats power = fused(all_floats(1.0f / 5040.0f), rest, all_floats(1.0f / 720.0f));
+  power = fused(power, rest, all_floats(1.0f / 120.0f));
+  power = fused(power, rest, all_floats(1.0f / 24.0f));
+  power = fused(power, rest, all_floats(1.0f / 6.0f));
+  power = fused(power, rest, all_floats(0.5f));
+  power = fused(power, rest, all_floats(1.0f));
+  power = fused(power, rest, all_floats(1.0f));
+  return multiply(power, lowest_bits_to_exponent(shifted));
+}
 
 }  // namespace vasa_cam::VASA_SIMD_NAMESPACE

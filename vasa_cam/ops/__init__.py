@@ -1,6 +1,6 @@
 """The native operations: one function each, checked here, computed in `vasa_cam._core`.
 
-Arrays are C-contiguous: NumPy on the CPU, or torch or CuPy arrays on a CUDA device (everything in
+Arrays are C-contiguous: NumPy or torch on the CPU, torch or CuPy on a CUDA device (everything in
 one call on the same one). `out=` is written and returned; with it an op allocates nothing. Every op
 has a plain twin in `reference_<op>.py` with the same arguments.
 """
@@ -19,6 +19,7 @@ from vasa_cam.ops.compose import (
     compose_mouth,
     compose_over,
 )
+from vasa_cam.ops.dense_motion import dense_motion_input, dense_motion_warp
 from vasa_cam.ops.expression import ExpressionMesh, ExpressionTensors, Light, Pose, expression
 from vasa_cam.ops.guided_update import UpdateCoefficients, guided_update
 from vasa_cam.ops.phase import phase_expand, phase_weights
@@ -39,6 +40,7 @@ from vasa_cam.ops.spade import (
     statistics_workspace,
 )
 from vasa_cam.ops.warp_mesh import WarpMesh, WarpOptions, warp_mesh
+from vasa_cam.ops.warp_volume import warp_volume
 
 __all__ = [
     "APERTURE_SIZE",
@@ -64,6 +66,8 @@ __all__ = [
     "compose_over",
     "decoder_tail",
     "default_matrix",
+    "dense_motion_input",
+    "dense_motion_warp",
     "expression",
     "get_num_threads",
     "guided_update",
@@ -77,6 +81,7 @@ __all__ = [
     "spade_modulate",
     "statistics_workspace",
     "warp_mesh",
+    "warp_volume",
 ]
 
 
