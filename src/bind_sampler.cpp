@@ -81,21 +81,44 @@ std::unique_ptr<SamplerModel> make_model(const std::vector<py::object>& arrays,
   return std::make_unique<SamplerModel>(arranged, heads, where, device.second, type);
 }
 
-// `memory` and `step_noise` may be None, which becomes a view of rank 0.
+// A window's arrays, kept while their views are in use.
+class WindowArrays {
+ public:
+  // `memory` and `step_noise` may be None, which becomes a view of rank 0.
+  explicit WindowArrays(const std::array<py::object, kArrays>& arrays) {
+    std::array<TensorView, kArrays> views;
+    for (std::size_t index = 0; index < kArrays; ++index) {
+      if (arrays[index].is_none()) continue;
+      tensors_[index] = std::make_unique<DlpackTensor>(arrays[index], kNames[index]);
+      views[index] = tensors_[index]->view();
+    }
+    window_ = {views[0], views[1], views[2], views[3], views[4], views[5], views[6], views[7]};
+  }
+
+  const SamplerWindow& window() const { return window_; }
+
+ private:
+  std::array<std::unique_ptr<DlpackTensor>, kArrays> tensors_;
+  SamplerWindow window_;
+};
+
 void run_model(const SamplerModel& model, const std::array<py::object, kArrays>& arrays,
                const py::object& out, std::uintptr_t stream) {
-  std::array<std::unique_ptr<DlpackTensor>, kArrays> tensors;
-  std::array<TensorView, kArrays> views;
-  for (std::size_t index = 0; index < kArrays; ++index) {
-    if (arrays[index].is_none()) continue;
-    tensors[index] = std::make_unique<DlpackTensor>(arrays[index], kNames[index]);
-    views[index] = tensors[index]->view();
-  }
+  const WindowArrays window(arrays);
   const DlpackTensor target(out, "sample_window: out");
-  const SamplerWindow window{views[0], views[1], views[2], views[3],
-                             views[4], views[5], views[6], views[7]};
   const py::gil_scoped_release unlocked;
-  model.run(window, target.view(), reinterpret_cast<void*>(stream));
+  model.run(window.window(), target.view(), reinterpret_cast<void*>(stream));
+}
+
+// The arrays themselves are kept by the caller.
+std::unique_ptr<SamplerGraph> make_graph(const SamplerModel& model,
+                                         const std::array<py::object, kArrays>& arrays,
+                                         const py::object& out, const py::object& workspace) {
+  const WindowArrays window(arrays);
+  const DlpackTensor target(out, "SamplerGraph: out");
+  const DlpackTensor memory(workspace, "SamplerGraph: workspace");
+  const py::gil_scoped_release unlocked;
+  return std::make_unique<SamplerGraph>(model, window.window(), target.view(), memory.view());
 }
 
 }  // namespace
@@ -104,6 +127,17 @@ void register_sampler(py::module_& module) {
   py::class_<SamplerModel>(module, "SamplerModel")
       .def(py::init(&make_model), py::arg("tensors"), py::arg("form"), py::arg("heads"),
            py::arg("device"), py::arg("precision"));
+  py::class_<SamplerGraph>(module, "SamplerGraph")
+      .def(py::init(&make_graph), py::arg("model"), py::arg("arrays"), py::arg("out"),
+           py::arg("workspace"), py::keep_alive<1, 2>())
+      .def(
+          "replay",
+          [](const SamplerGraph& graph, std::uintptr_t stream) {
+            graph.replay(reinterpret_cast<void*>(stream));
+          },
+          py::arg("stream"), py::call_guard<py::gil_scoped_release>());
+  module.def("sampler_workspace_bytes", &SamplerGraph::workspace_bytes, py::arg("model"),
+             py::arg("passes"), py::arg("condition"), py::arg("frames"));
   // arrays: condition, time, coefficients, guidance, position, noise, memory, step_noise.
   module.def("sample_window", &run_model, py::arg("model"), py::arg("arrays"), py::arg("out"),
              py::arg("stream"));

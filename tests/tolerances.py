@@ -81,6 +81,15 @@ TOLERANCES: Final[dict[str, Tolerance]] = {
         5e-5,
         "as on the CPU; every factor is split into two tf32, which drops products of 2^-22",
     ),
+    "sampler.clean_float16": Tolerance(
+        4e-3,
+        "of the largest value, or of 1; weights and the inputs of products are rounded to 11 bits "
+        "(2.4e-4 each, to either side) in 5 products a layer, sums and the residual are float32; "
+        "guidance adds up the errors of the passes: seen up to 1.1e-3",
+    ),
+    "sampler.clean_bfloat16": Tolerance(
+        3e-2, "as float16 with 8 bits instead of 11: seen up to 8.2e-3"
+    ),
     "spade.mean": Tolerance(
         2e-6,
         "of the largest magnitude of the values, or of 1; float32 sums of 32 distances and a mean "

@@ -19,6 +19,12 @@ class SamplerModel:
         precision: str,
     ) -> None: ...
 
+class SamplerGraph:
+    def __init__(
+        self, model: SamplerModel, arrays: Sequence[Array | None], out: Array, workspace: Array
+    ) -> None: ...
+    def replay(self, stream: int) -> None: ...
+
 class WarpMesh:
     def __init__(
         self,
@@ -49,6 +55,9 @@ def pixel(source: Array, target: Array, format: str, matrix: str, stream: int) -
 def sample_window(
     model: SamplerModel, arrays: Sequence[Array | None], out: Array, stream: int
 ) -> None: ...
+def sampler_workspace_bytes(
+    model: SamplerModel, passes: int, condition: int, frames: int
+) -> int: ...
 def warp_mesh(
     mesh: WarpMesh,
     vertices: Array,

@@ -8,20 +8,18 @@
 
 #include <mma.h>
 
-#include "common/cuda_check.cuh"
-#include "sampler/sampler_data.h"
+#include "sampler/token_kernels.cuh"
 
 namespace vasa_cam {
 namespace {
 
-constexpr int kWarp = 32;
 constexpr int kTile = 32;              // rows and outputs of a block
 constexpr int kDepth = 64;             // inputs that are fetched at once
 constexpr int kStride = kDepth + 8;    // of a tile in shared memory; avoids bank conflicts
 constexpr int kSumStride = kTile + 4;  // of the sums
 constexpr int kProductThreads = 256;   // a quarter of the tile and half of the inputs for each warp
 
-enum class Keep { plain, silu, add };
+enum class Keep { plain, silu, gelu, add };
 
 struct Product {
   const float* input;  // [tokens of all passes, inputs]
@@ -36,30 +34,6 @@ struct Product {
   std::int64_t queries = 0;
   std::int64_t asked = 0;
 };
-
-__device__ float warp_sum(float value) {
-  for (int offset = kWarp / 2; offset > 0; offset /= 2) {
-    value += __shfl_xor_sync(0xffffffffu, value, offset);
-  }
-  return value;
-}
-
-struct RowNorm {
-  float mean;
-  float scale;
-};
-
-// Of one row, by one warp.
-__device__ RowNorm norm_of(const float* row, std::int64_t width) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  float sum = 0.0f;
-  for (std::int64_t at = lane; at < width; at += kWarp) sum += row[at];
-  const float mean = warp_sum(sum) / static_cast<float>(width);
-  float square = 0.0f;
-  for (std::int64_t at = lane; at < width; at += kWarp)
-    square += (row[at] - mean) * (row[at] - mean);
-  return {mean, 1.0f / sqrtf(warp_sum(square) / static_cast<float>(width) + kNormEpsilon)};
-}
 
 // Four inputs of a row of weights or tokens; zero past the end.
 __device__ float4 fetch4(const float* row, std::int64_t at, std::int64_t inputs) {
@@ -212,6 +186,8 @@ __global__ void __launch_bounds__(kProductThreads) product_kernel(Product p) {
   __shared__ __align__(128) float tiles[2][2][kTile * kStride];  // [turn][rows, weights]
   __shared__ std::int64_t rows[kTile];
   __shared__ RowNorm norms[kTile];
+  let_next_begin();
+  wait_for_previous();
   const int thread = static_cast<int>(threadIdx.x);
   const std::int64_t first_output = static_cast<std::int64_t>(blockIdx.x) * kTile;
   bool asked = first_output + kTile > p.queries;
@@ -255,17 +231,28 @@ __global__ void __launch_bounds__(kProductThreads) product_kernel(Product p) {
     const int sum = at / kTile * kSumStride + at % kTile;
     const float value = halves[sum] + halves[kTile * kSumStride + sum] + p.affine.bias[output];
     const std::int64_t to = row * p.output_stride + output;
-    p.output[to] = kKeep == Keep::silu  ? silu(value)
-                   : kKeep == Keep::add ? p.residual[to] + value
-                                        : value;
+    p.output[to] = kKeep == Keep::silu   ? silu(value)
+                   : kKeep == Keep::gelu ? gelu(value)
+                   : kKeep == Keep::add  ? p.residual[to] + value
+                                         : value;
   }
 }
 
 template <bool kNormed, Keep kKeep>
-void launch_product(const Product& p, cudaStream_t stream) {
-  const dim3 blocks(blocks_for(p.affine.outputs, kTile), blocks_for(p.rows, kTile));
-  product_kernel<kNormed, kKeep><<<blocks, kProductThreads, 0, stream>>>(p);
-  VASA_CUDA_CHECK(cudaGetLastError());
+void launch_product(const LaunchQueue& queue, const Product& p) {
+  LaunchShape shape;
+  shape.blocks = dim3(blocks_for(p.affine.outputs, kTile), blocks_for(p.rows, kTile));
+  shape.threads = kProductThreads;
+  launch(queue, product_kernel<kNormed, kKeep>, shape, p);
+}
+
+template <bool kNormed>
+void launch_active_product(const LaunchQueue& queue, const Product& p, Activation activation) {
+  if (activation == Activation::gelu) {
+    launch_product<kNormed, Keep::gelu>(queue, p);
+  } else {
+    launch_product<kNormed, Keep::silu>(queue, p);
+  }
 }
 
 }  // namespace

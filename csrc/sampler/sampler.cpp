@@ -36,6 +36,13 @@ VASA_SIMD_DECLARE(finish_step, const SamplerCall& call, std::int64_t step);
 std::int64_t sampler_cuda_scratch_bytes(const SamplerSizes& size, const WindowSizes& window);
 void launch_sampler(const SamplerWeights& weights, const WindowSizes& window,
                     const SamplerArrays& arrays, char* scratch, int device_id, void* stream);
+std::int64_t half_sampler_scratch_bytes(const SamplerSizes& size, const WindowSizes& window);
+void launch_half_sampler(const SamplerWeights& weights, const WindowSizes& window,
+                         const SamplerArrays& arrays, char* scratch, int device_id, void* stream);
+void* begin_graph_capture(int device_id);
+void* end_graph_capture(void* stream, int device_id, bool keep);
+void launch_graph(void* executable, int device_id, void* stream);
+void release_graph(void* executable, int device_id) noexcept;
 
 namespace {
 
@@ -147,10 +154,11 @@ void run_cpu(const SamplerCall& call) {
 }  // namespace
 
 struct SamplerModel::State {
-  State(const SamplerSizes& size, std::int64_t bytes, Device where, Device layout, int ordinal)
+  State(const SamplerSizes& size, DType precision, std::int64_t bytes, Device where, Device layout,
+        int ordinal)
       : device(where), device_id(ordinal), memory(bytes, where, ordinal), pool(where, ordinal) {
     std::int64_t used = 0;
-    weights = lay_out_weights(size, layout, memory.data(), &used);
+    weights = lay_out_weights(size, layout, precision, memory.data(), &used);
   }
 
   Device device;
@@ -163,52 +171,123 @@ struct SamplerModel::State {
 SamplerModel::SamplerModel(const SamplerTensors& tensors, std::int64_t heads, Device device,
                            int device_id, DType precision) {
   const SamplerSizes size = check_tensors(tensors, heads);
-  require(precision == DType::f32, "SamplerModel", "this build computes in float32 only");
+  check_precision(size, device, precision);
   std::int64_t bytes = 0;
-  lay_out_weights(size, device, nullptr, &bytes);
-  auto prepared = std::make_unique<State>(size, bytes, Device::cpu, device, 0);
+  lay_out_weights(size, device, precision, nullptr, &bytes);
+  auto prepared = std::make_unique<State>(size, precision, bytes, Device::cpu, device, 0);
   fill_weights(tensors, device, prepared->weights);
   if (device == Device::cpu) {
     state_ = std::move(prepared);
     return;
   }
   // The same layout on the GPU: one copy brings everything over.
-  state_ = std::make_unique<State>(size, bytes, device, device, device_id);
+  state_ = std::make_unique<State>(size, precision, bytes, device, device, device_id);
   state_->memory.copy_from_host(prepared->memory.data(), bytes);
 }
 
 SamplerModel::~SamplerModel() = default;
 
-void SamplerModel::run(const SamplerWindow& window, const TensorView& out, void* stream) const {
+namespace {
+
+SamplerArrays arrays_of(const SamplerWindow& window, const TensorView& out,
+                        const SamplerForm& form) {
+  SamplerArrays arrays{};
+  arrays.condition = window.condition.as<const float>();
+  arrays.time = window.time.as<const float>();
+  arrays.coefficients = window.coefficients.as<const float>();
+  arrays.guidance = window.guidance.as<const float>();
+  arrays.position = window.position.as<const float>();
+  arrays.noise = window.noise.as<const float>();
+  if (form.memory) arrays.memory = window.memory.as<const float>();
+  if (window.step_noise.rank > 0) arrays.step_noise = window.step_noise.as<const float>();
+  arrays.out = out.as<float>();
+  arrays.columns = window.coefficients.shape[1];
+  return arrays;
+}
+
+std::int64_t cuda_scratch_bytes(const SamplerWeights& weights,
+                                [[maybe_unused]] const WindowSizes& sizes) {
+  std::int64_t bytes = 0;
+  if (weights.precision == DType::f32) {
+    VASA_CUDA_CALL(kOp, bytes = sampler_cuda_scratch_bytes(weights.size, sizes));
+  } else {
+    VASA_CUDA_CALL(kOp, bytes = half_sampler_scratch_bytes(weights.size, sizes));
+  }
+  return bytes;
+}
+
+void launch_cuda(const SamplerWeights& weights, [[maybe_unused]] const WindowSizes& sizes,
+                 [[maybe_unused]] const SamplerArrays& arrays, [[maybe_unused]] char* scratch,
+                 [[maybe_unused]] int device_id, [[maybe_unused]] void* stream) {
+  if (weights.precision == DType::f32) {
+    VASA_CUDA_CALL(kOp, launch_sampler(weights, sizes, arrays, scratch, device_id, stream));
+  } else {
+    VASA_CUDA_CALL(kOp, launch_half_sampler(weights, sizes, arrays, scratch, device_id, stream));
+  }
+}
+
+}  // namespace
+
+void SamplerModel::run(const SamplerWindow& window, const TensorView& out,
+                       [[maybe_unused]] void* stream) const {
   State& state = *state_;
   const SamplerSizes& size = state.weights.size;
   const WindowSizes sizes = check_window(window, out, size, state.device);
   if (sizes.frames == 0) return;
 
-  const SamplerArrays arrays{
-      window.condition.as<const float>(),
-      window.time.as<const float>(),
-      window.coefficients.as<const float>(),
-      window.guidance.as<const float>(),
-      window.position.as<const float>(),
-      window.noise.as<const float>(),
-      size.form.memory ? window.memory.as<const float>() : nullptr,
-      window.step_noise.rank > 0 ? window.step_noise.as<const float>() : nullptr,
-      out.as<float>(),
-      window.coefficients.shape[1]};
-  std::int64_t bytes = 0;
+  const SamplerArrays arrays = arrays_of(window, out, size.form);
   if (state.device == Device::cuda) {
-    VASA_CUDA_CALL(kOp, bytes = sampler_cuda_scratch_bytes(size, sizes));
-    const ScratchLease scratch(state.pool, bytes, stream);
-    VASA_CUDA_CALL(
-        kOp, launch_sampler(state.weights, sizes, arrays, scratch.data(), state.device_id, stream));
+    const ScratchLease scratch(state.pool, cuda_scratch_bytes(state.weights, sizes), stream);
+    launch_cuda(state.weights, sizes, arrays, scratch.data(), state.device_id, stream);
     return;
   }
+  std::int64_t bytes = 0;
   lay_out_scratch(size, sizes, nullptr, &bytes);
   const ScratchLease lease(state.pool, bytes, nullptr);
   const SamplerCall call{&state.weights, state.weights.layers.data(), sizes,
                          lay_out_scratch(size, sizes, lease.data(), &bytes), arrays};
   run_cpu(call);
+}
+
+std::int64_t SamplerGraph::workspace_bytes(const SamplerModel& model, std::int64_t passes,
+                                           std::int64_t condition, std::int64_t frames) {
+  require(model.state_->device == Device::cuda, "SamplerGraph", "needs a model on a GPU");
+  return cuda_scratch_bytes(model.state_->weights, {passes, condition, frames, 1});
+}
+
+SamplerGraph::SamplerGraph(const SamplerModel& model, const SamplerWindow& window,
+                           const TensorView& out, const TensorView& workspace)
+    : device_id_(model.state_->device_id) {
+  constexpr const char* op = "SamplerGraph";
+  const SamplerModel::State& state = *model.state_;
+  const SamplerSizes& size = state.weights.size;
+  require(state.device == Device::cuda, op, "needs a model on a GPU");
+  const WindowSizes sizes = check_window(window, out, size, state.device);
+  require(sizes.frames > 0, op, "needs at least one frame");
+  check_output(workspace, op, "workspace", DType::u8, state.device,
+               {cuda_scratch_bytes(state.weights, sizes)});
+  require(reinterpret_cast<std::uintptr_t>(workspace.data) % kBlockAlignment == 0, op,
+          "workspace must begin at a multiple of 64 bytes");
+  void* stream = nullptr;
+  VASA_CUDA_CALL(op, stream = begin_graph_capture(device_id_));
+  try {
+    launch_cuda(state.weights, sizes, arrays_of(window, out, size.form), workspace.as<char>(),
+                device_id_, stream);
+  } catch (...) {
+    VASA_CUDA_CALL(op, end_graph_capture(stream, device_id_, false));
+    throw;
+  }
+  VASA_CUDA_CALL(op, executable_ = end_graph_capture(stream, device_id_, true));
+}
+
+SamplerGraph::~SamplerGraph() {
+#ifdef VASA_CAM_WITH_CUDA
+  if (executable_ != nullptr) release_graph(executable_, device_id_);
+#endif
+}
+
+void SamplerGraph::replay([[maybe_unused]] void* stream) const {
+  VASA_CUDA_CALL("SamplerGraph", launch_graph(executable_, device_id_, stream));
 }
 
 }  // namespace vasa_cam

@@ -64,6 +64,16 @@ SamplerSizes check_tensors(const SamplerTensors& tensors, std::int64_t heads) {
   return size;
 }
 
+void check_precision(const SamplerSizes& size, Device device, DType precision) {
+  if (precision == DType::f32) return;
+  require(precision == DType::f16 || precision == DType::bf16, kModel,
+          "precision must be f32, f16 or bf16");
+  require(device == Device::cuda, kModel, "half precision is for a GPU");
+  for (const std::int64_t count : {size.width, size.hidden, size.last, size.head_width()}) {
+    require(count % 16 == 0, kModel, "half precision needs sizes divisible by 16");
+  }
+}
+
 WindowSizes check_window(const SamplerWindow& window, const TensorView& out,
                          const SamplerSizes& size, Device device) {
   const auto check = [device](const TensorView& tensor, const char* name,

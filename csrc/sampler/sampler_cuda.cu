@@ -1,7 +1,6 @@
-// CUDA twin: five kernels for a layer and one between two steps, all on the caller's stream;
-// nothing is allocated and nothing waits, so that a window can be captured into a graph.
-#include <string>
-
+// CUDA twin in float32, for every size: five kernels for a layer (seven with norms after the sums)
+// and one between two steps, all on the caller's stream; nothing is allocated and nothing waits, so
+// that a window can be captured into a graph.
 #include "sampler/product_kernel.cuh"
 #include "vasa_cam/error.h"
 
@@ -10,7 +9,6 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarp;
-constexpr std::size_t kSharedBytes = 48 * 1024;
 constexpr std::int64_t kMostRows = 65535 * kTile;  // of a grid's second axis
 
 // Rows are padded to kPanel floats, as the weights are.
@@ -22,6 +20,8 @@ struct DeviceScratch {
   float* first_qkv;  // [P T, 3 D] of the first layer
   float* qkv;        // [P T, 3 D] of the others
   float* noised;     // [W, C]
+  float* crossed;    // [L, P T, D] with form.memory
+  float* last;       // [P T, E] with form.hidden_head
 };
 
 DeviceScratch lay_out_device(const SamplerSizes& size, const WindowSizes& window, char* base,
@@ -36,17 +36,11 @@ DeviceScratch lay_out_device(const SamplerSizes& size, const WindowSizes& window
   scratch.first_qkv = layout.take<float>(rows * padded(3 * size.width));
   scratch.qkv = layout.take<float>(rows * padded(3 * size.width));
   scratch.noised = layout.take<float>(window.frames * padded(size.channels));
+  scratch.crossed =
+      layout.take<float>(size.form.memory ? size.layers * rows * padded(size.width) : 0);
+  scratch.last = layout.take<float>(size.form.hidden_head ? rows * padded(size.last) : 0);
   *bytes = layout.bytes();
   return scratch;
-}
-
-__global__ void condition_kernel(WindowSizes window, const float* condition, std::int64_t width,
-                                 float* tokens) {
-  const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (index >= window.passes * window.condition * width) return;
-  const std::int64_t token = index / width % window.condition;
-  const std::int64_t row = index / width / window.condition * window.tokens() + token;
-  tokens[row * padded(width) + index % width] = condition[index];
 }
 
 // Sizes are 32 bits wide, which keeps addresses in the inner loops small: a window has fewer
@@ -102,7 +96,9 @@ __device__ void attend_keys(int width, const float* query, const float* keys, co
 // blocks to a multiprocessor leave registers enough; for more the compiler would spill some.
 template <bool kShared>
 __global__ void __launch_bounds__(kThreads, 4) attention_kernel(Attention a) {
-  extern __shared__ float memory[];
+  VASA_SHARED_ARRAY(float, memory);
+  let_next_begin();
+  wait_for_previous();
   const int pass = static_cast<int>(blockIdx.y) / a.heads;
   const int head = static_cast<int>(blockIdx.y) % a.heads;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -149,145 +145,136 @@ __global__ void __launch_bounds__(kThreads, 4) attention_kernel(Attention a) {
   for (int at = lane; at < width; at += kWarp) target[at] = sums[at] / softmax.total;
 }
 
-void launch_attention(const Attention& a, std::int64_t passes, cudaStream_t stream) {
-  const dim3 blocks(blocks_for(a.wanted, kWarps), static_cast<unsigned>(passes * a.heads));
+void launch_attention(const LaunchQueue& queue, const Attention& a, std::int64_t passes) {
   const int floats = 2 * kWarp * (a.head_width | 1) + kWarps * a.head_width;
-  const std::size_t bytes = static_cast<std::size_t>(floats) * sizeof(float);
-  if (bytes <= kSharedBytes) {
-    attention_kernel<true><<<blocks, kThreads, bytes, stream>>>(a);
+  LaunchShape shape;
+  shape.blocks = dim3(blocks_for(a.wanted, kWarps), static_cast<unsigned>(passes * a.heads));
+  shape.threads = kThreads;
+  shape.shared_bytes = static_cast<std::size_t>(floats) * sizeof(float);
+  if (shape.shared_bytes <= kSharedBytes) {
+    launch(queue, attention_kernel<true>, shape, a);
   } else {
-    attention_kernel<false><<<blocks, kThreads, 0, stream>>>(a);
+    shape.shared_bytes = 0;
+    launch(queue, attention_kernel<false>, shape, a);
   }
-  VASA_CUDA_CHECK(cudaGetLastError());
 }
 
-// What happens between two steps.
-struct Turn {
-  WindowSizes window;
-  SamplerArrays arrays;
-  Affine noisy;
-  Affine head;
-  const float* residual;  // [P T, D]
-  float* tokens;          // [P T, D]
-  float* noised;          // [W, C]
-  std::int64_t step;      // which begins; the one before it ends
+// What the launches of a window share.
+struct Window {
+  LaunchQueue queue;
+  const SamplerWeights& weights;
+  const WindowSizes& sizes;
+  const DeviceScratch& scratch;
+
+  const SamplerSizes& size() const { return weights.size; }
 };
 
-// One output of a product, by one warp.
-__device__ float warp_product(const Affine& affine, std::int64_t output, const float* inputs) {
-  const float* weights = affine.weight + output * padded(affine.inputs);
-  float sum = 0.0f;
-  for (std::int64_t at = threadIdx.x % kWarp; at < affine.inputs; at += kWarp) {
-    sum += weights[at] * inputs[at];
-  }
-  return warp_sum(sum);
+Product product_of(const float* input, std::int64_t input_stride, const TokenRows& map,
+                   std::int64_t passes, const Affine& affine) {
+  Product p{};
+  p.input = input;
+  p.input_stride = input_stride;
+  p.map = map;
+  p.rows = passes * map.count;
+  p.affine = affine;
+  p.output_stride = padded(affine.outputs);
+  return p;
 }
 
-// combined[D] = the guided sum over the passes of the normed last tokens of this frame.
-__device__ float combine_passes(const Turn& t, std::int64_t frame, RowNorm* norm, float* combined) {
-  const std::int64_t width = t.head.inputs;
-  float sum = 0.0f;
-  for (std::int64_t pass = 0; pass < t.window.passes; ++pass) {
-    const std::int64_t row = pass * t.window.tokens() + t.window.condition + frame;
-    const float* token = t.residual + row * padded(width);
-    if (threadIdx.x < kWarp) {
-      const RowNorm found = norm_of(token, width);
-      if (threadIdx.x == 0) *norm = found;
-    }
-    __syncthreads();
-    const float guidance = t.arrays.guidance[pass];
-    sum += guidance;
-    for (std::int64_t at = threadIdx.x; at < width; at += kThreads) {
-      const float value = (token[at] - norm->mean) * norm->scale * guidance;
-      combined[at] = pass == 0 ? value : combined[at] + value;
-    }
-    __syncthreads();
-  }
-  return sum;
-}
-
-// A block for each frame: y of the step that ends, x of the one that begins, and its tokens.
-__global__ void __launch_bounds__(kThreads) turn_kernel(Turn t) {
-  extern __shared__ float memory[];
-  __shared__ RowNorm norm;
-  float* noised = memory;
-  float* combined = memory + padded(t.head.outputs);
-  const std::int64_t frame = blockIdx.x;
-  const std::int64_t channels = t.head.outputs;
-  const std::int64_t width = t.head.inputs;
-  const int warp = static_cast<int>(threadIdx.x) / kWarp;
-  const bool writes = threadIdx.x % kWarp == 0;
-  float* kept = t.noised + frame * padded(channels);
-  if (t.step == 0) {
-    for (std::int64_t at = threadIdx.x; at < channels; at += kThreads) {
-      noised[at] = t.arrays.noise[frame * channels + at];
-      kept[at] = noised[at];
-    }
-  } else {
-    const float guidance = combine_passes(t, frame, &norm, combined);
-    const float keep = t.arrays.coefficients[2 * (t.step - 1)];
-    const float change = t.arrays.coefficients[2 * (t.step - 1) + 1];
-    for (std::int64_t channel = warp; channel < channels; channel += kWarps) {
-      const float clean = warp_product(t.head, channel, combined) + guidance * t.head.bias[channel];
-      if (!writes) continue;
-      noised[channel] = keep * kept[channel] + change * clean;
-      kept[channel] = noised[channel];
-      if (t.step == t.window.steps) t.arrays.out[frame * channels + channel] = clean;
-    }
-  }
-  if (t.step == t.window.steps) return;
-  __syncthreads();
-  for (std::int64_t at = warp; at < width; at += kWarps) {
-    const float product = warp_product(t.noisy, at, noised) + t.noisy.bias[at];
-    if (!writes) continue;
-    const float token =
-        product + (t.arrays.position[frame * width + at] + t.arrays.time[t.step * width + at]);
-    for (std::int64_t pass = 0; pass < t.window.passes; ++pass) {
-      const std::int64_t row = pass * t.window.tokens() + t.window.condition + frame;
-      t.tokens[row * padded(width) + at] = token;
-    }
-  }
+// Norms after the sums, in place; with the memory's share and its norm between the two.
+void settle_rows(const Window& w, const TokenRows& map, const Norm& first, const float* added,
+                 const Norm& second) {
+  RowStage<float> stage{};
+  stage.input = w.scratch.residual;
+  stage.map = map;
+  stage.rows = static_cast<int>(w.sizes.passes * map.count);
+  stage.width = static_cast<int>(w.size().width);
+  stage.pitch = static_cast<int>(padded(w.size().width));
+  stage.first = first;
+  stage.added = added;
+  stage.added_pitch = stage.pitch;
+  stage.second = second;
+  stage.residual = w.scratch.residual;
+  launch_rows(w.queue, stage);
 }
 
 // As LayerCall of the CPU twin, with every array at its full number of rows.
-void launch_layer(const SamplerSizes& size, const SamplerLayer& weights, const WindowSizes& window,
-                  const DeviceScratch& scratch, const LayerCall& layer, cudaStream_t stream) {
-  const bool first = layer.layer == 0;
+void launch_layer(const Window& w, const LayerCall& layer) {
+  const SamplerSizes& size = w.size();
+  const SamplerLayer& weights = w.weights.layers[static_cast<std::size_t>(layer.layer)];
+  const DeviceScratch& scratch = w.scratch;
   const std::int64_t stride = padded(size.width);
-  const std::int64_t wanted_rows = window.passes * layer.wanted.count;
-  const float* input = first ? scratch.tokens : scratch.residual;
-  float* qkv = first ? scratch.first_qkv : scratch.qkv;
-  Product p{};
-  p.input = input;
-  p.input_stride = stride;
-  p.map = layer.fresh;
-  p.rows = window.passes * layer.fresh.count;
-  p.affine = weights.qkv;
+  const float* input = layer.layer == 0 ? scratch.tokens : scratch.residual;
+  float* qkv = layer.layer == 0 ? scratch.first_qkv : scratch.qkv;
+  Product p = product_of(input, stride, layer.fresh, w.sizes.passes, weights.qkv);
   p.output = qkv;
-  p.output_stride = padded(3 * size.width);
   p.queries = size.width;
   p.asked = layer.wanted.count;
-  launch_product<true, Keep::plain>(p, stream);
+  if (size.form.norm_after) {
+    launch_product<false, Keep::plain>(w.queue, p);
+  } else {
+    launch_product<true, Keep::plain>(w.queue, p);
+  }
 
   Attention attention{};
   attention.qkv = qkv;
   attention.attended = scratch.attended;
-  attention.tokens = static_cast<int>(window.tokens());
+  attention.tokens = static_cast<int>(w.sizes.tokens());
   attention.wanted = static_cast<int>(layer.wanted.count);
   attention.heads = static_cast<int>(size.heads);
   attention.head_width = static_cast<int>(size.head_width());
   attention.qkv_stride = static_cast<int>(padded(3 * size.width));
   attention.attended_stride = static_cast<int>(stride);
-  launch_attention(attention, window.passes, stream);
-  launch_product<false, Keep::add>({scratch.attended, stride, layer.wanted, wanted_rows,
-                                    weights.out, input, scratch.residual, stride},
-                                   stream);
-  launch_product<true, Keep::silu>({scratch.residual, stride, layer.wanted, wanted_rows, weights.up,
-                                    nullptr, scratch.hidden, padded(size.hidden)},
-                                   stream);
-  launch_product<false, Keep::add>({scratch.hidden, padded(size.hidden), layer.wanted, wanted_rows,
-                                    weights.down, scratch.residual, scratch.residual, stride},
-                                   stream);
+  launch_attention(w.queue, attention, w.sizes.passes);
+
+  p = product_of(scratch.attended, stride, layer.wanted, w.sizes.passes, weights.out);
+  p.residual = input;
+  p.output = scratch.residual;
+  launch_product<false, Keep::add>(w.queue, p);
+  if (size.form.norm_after) {
+    const float* crossed = scratch.crossed + layer.layer * w.sizes.rows() * stride;
+    settle_rows(w, layer.wanted, weights.norm1, size.form.memory ? crossed : nullptr,
+                weights.cross_norm);
+  }
+
+  p = product_of(scratch.residual, stride, layer.wanted, w.sizes.passes, weights.up);
+  p.output = scratch.hidden;
+  if (size.form.norm_after) {
+    launch_active_product<false>(w.queue, p, size.form.activation);
+  } else {
+    launch_active_product<true>(w.queue, p, size.form.activation);
+  }
+  p = product_of(scratch.hidden, padded(size.hidden), layer.wanted, w.sizes.passes, weights.down);
+  p.residual = scratch.residual;
+  p.output = scratch.residual;
+  launch_product<false, Keep::add>(w.queue, p);
+  if (size.form.norm_after) settle_rows(w, layer.wanted, weights.norm2, nullptr, Norm{});
+}
+
+// What no step changes.
+void begin_window(const Window& w, const SamplerArrays& arrays) {
+  const SamplerSizes& size = w.size();
+  if (!size.form.time_everywhere) {
+    launch_conditions(w.queue, {w.sizes, arrays.condition, size.width, w.scratch.tokens});
+  }
+  if (!size.form.memory) return;
+  // To rows that can be read four numbers at a time.
+  RowStage<float> copy{};
+  copy.input = arrays.memory;
+  copy.map = w.sizes.all();
+  copy.rows = static_cast<int>(w.sizes.rows());
+  copy.width = static_cast<int>(size.width);
+  copy.pitch = copy.width;
+  copy.output = w.scratch.attended;
+  copy.output_pitch = static_cast<int>(padded(size.width));
+  launch_rows(w.queue, copy);
+  for (std::int64_t layer = 0; layer < size.layers; ++layer) {
+    const Affine& cross = w.weights.layers[static_cast<std::size_t>(layer)].cross;
+    Product p =
+        product_of(w.scratch.attended, padded(size.width), w.sizes.all(), w.sizes.passes, cross);
+    p.output = w.scratch.crossed + layer * w.sizes.rows() * padded(size.width);
+    launch_product<false, Keep::plain>(w.queue, p);
+  }
 }
 
 }  // namespace
@@ -301,35 +288,34 @@ std::int64_t sampler_cuda_scratch_bytes(const SamplerSizes& size, const WindowSi
 void launch_sampler(const SamplerWeights& weights, const WindowSizes& window,
                     const SamplerArrays& arrays, char* memory, int device_id, void* stream) {
   const SamplerSizes& size = weights.size;
-  const SamplerForm& form = size.form;
-  require(!form.norm_after && !form.time_everywhere && !form.hidden_head && arrays.columns == 2 &&
-              form.activation == Activation::silu,
-          "sample_window", "on a GPU there is only this project's own form yet");
-  const std::size_t turn_bytes =
-      static_cast<std::size_t>(padded(size.channels) + padded(size.width)) * sizeof(float);
-  require(turn_bytes <= kSharedBytes - 64, "sample_window",
+  require(turn_shared_bytes(size, window) <= kSharedBytes, "sample_window",
           "on a GPU, width and channels together must be at most 12,000");
+  require(static_cast<std::size_t>(kRowWarps * size.width) * sizeof(float) <= kSharedBytes,
+          "sample_window", "on a GPU the width must be at most 3,072");
   require(window.rows() <= kMostRows && window.passes * size.heads <= 65535, "sample_window",
           "the window has more tokens, or passes times heads, than a GPU's grid");
   const CudaDeviceGuard guard(device_id);
-  auto* cuda_stream = static_cast<cudaStream_t>(stream);
   std::int64_t bytes = 0;
   const DeviceScratch scratch = lay_out_device(size, window, memory, &bytes);
-  const std::int64_t conditions = window.passes * window.condition * size.width;
-  if (conditions > 0) {
-    condition_kernel<<<blocks_for(conditions, kThreads), kThreads, 0, cuda_stream>>>(
-        window, arrays.condition, size.width, scratch.tokens);
-    VASA_CUDA_CHECK(cudaGetLastError());
-  }
+  const Window w{launch_queue(device_id, stream), weights, window, scratch};
+  begin_window(w, arrays);
+  const bool hidden = size.form.hidden_head;
+  const LastRows last{hidden ? scratch.last : scratch.residual, padded(size.last), window.tokens(),
+                      window.condition};
   for (std::int64_t step = 0; step <= window.steps; ++step) {
-    const Turn turn{window,           arrays,         weights.noisy,  weights.head,
-                    scratch.residual, scratch.tokens, scratch.noised, step};
-    turn_kernel<<<static_cast<unsigned>(window.frames), kThreads, turn_bytes, cuda_stream>>>(turn);
-    VASA_CUDA_CHECK(cudaGetLastError());
+    launch_turn(w.queue,
+                {window, arrays, size.form, weights.noisy, weights.head, last, scratch.tokens,
+                 scratch.noised, step},
+                size);
     if (step == window.steps) break;
     for (std::int64_t layer = 0; layer < size.layers; ++layer) {
-      launch_layer(size, weights.layers[static_cast<std::size_t>(layer)], window, scratch,
-                   layer_call(size, window, step, layer), cuda_stream);
+      launch_layer(w, layer_call(size, window, step, layer));
+    }
+    if (hidden) {
+      Product p = product_of(scratch.residual, padded(size.width), window.last_frames(),
+                             window.passes, weights.head_hidden);
+      p.output = scratch.last;
+      launch_active_product<false>(w.queue, p, size.form.activation);
     }
   }
 }

@@ -3,11 +3,15 @@
 namespace vasa_cam {
 namespace {
 
-Affine take_affine(Layout& layout, std::int64_t outputs, std::int64_t inputs) {
+Affine take_affine(Layout& layout, DType precision, std::int64_t outputs, std::int64_t inputs) {
   Affine affine{};
   affine.inputs = inputs;
   affine.outputs = outputs;
-  affine.weight = layout.take<float>(padded(outputs) * padded(inputs));
+  if (precision == DType::f32) {
+    affine.weight = layout.take<float>(padded(outputs) * padded(inputs));
+  } else {
+    affine.half = layout.take<std::uint16_t>(half_padded(outputs) * half_padded(inputs));
+  }
   affine.bias = layout.take<float>(padded(outputs));
   return affine;
 }
@@ -21,32 +25,34 @@ Norm take_norm(Layout& layout, std::int64_t width) {
 
 }  // namespace
 
-SamplerWeights lay_out_weights(const SamplerSizes& size, Device device, char* base,
+SamplerWeights lay_out_weights(const SamplerSizes& size, Device device, DType precision, char* base,
                                std::int64_t* bytes) {
   Layout layout(base);
   SamplerWeights weights{};
   weights.size = size;
-  weights.noisy = take_affine(layout, size.width, size.channels);
+  weights.precision = precision;
+  weights.noisy = take_affine(layout, DType::f32, size.width, size.channels);
   const std::int64_t qkv_outputs =
       device == Device::cpu ? 3 * size.heads * padded(size.head_width()) : 3 * size.width;
   for (std::int64_t layer = 0; layer < size.layers; ++layer) {
     SamplerLayer taken{};
-    taken.qkv = take_affine(layout, qkv_outputs, size.width);
-    taken.out = take_affine(layout, size.width, size.width);
-    taken.up = take_affine(layout, size.hidden, size.width);
-    taken.down = take_affine(layout, size.width, size.hidden);
+    taken.qkv = take_affine(layout, precision, qkv_outputs, size.width);
+    taken.out = take_affine(layout, precision, size.width, size.width);
+    taken.up = take_affine(layout, precision, size.hidden, size.width);
+    taken.down = take_affine(layout, precision, size.width, size.hidden);
     if (size.form.norm_after) {
       taken.norm1 = take_norm(layout, size.width);
       taken.norm2 = take_norm(layout, size.width);
     }
     if (size.form.memory) {
-      taken.cross = take_affine(layout, size.width, size.width);
+      taken.cross = take_affine(layout, precision, size.width, size.width);
       taken.cross_norm = take_norm(layout, size.width);
     }
     weights.layers.push_back(taken);
   }
-  if (size.form.hidden_head) weights.head_hidden = take_affine(layout, size.last, size.width);
-  weights.head = take_affine(layout, size.channels, size.last);
+  if (size.form.hidden_head)
+    weights.head_hidden = take_affine(layout, precision, size.last, size.width);
+  weights.head = take_affine(layout, DType::f32, size.channels, size.last);
   *bytes = layout.bytes();
   return weights;
 }

@@ -18,6 +18,12 @@ constexpr std::int64_t kPanel = 32;
 VASA_HD std::int64_t panels_of(std::int64_t count) { return (count + kPanel - 1) / kPanel; }
 VASA_HD std::int64_t padded(std::int64_t count) { return panels_of(count) * kPanel; }
 
+// Weights in half precision are padded by zeros to whole tiles of the GPU's kernel.
+constexpr std::int64_t kHalfTile = 64;
+VASA_HD std::int64_t half_padded(std::int64_t count) {
+  return (count + kHalfTile - 1) / kHalfTile * kHalfTile;
+}
+
 // Floats between the rows of the CPU's scratch arrays: whole panels, and never a multiple of 1 KiB,
 // at which a block of rows would fight for the same few sets of the first-level cache.
 VASA_HD std::int64_t row_stride(std::int64_t count) {
@@ -40,6 +46,7 @@ struct SamplerSizes {
 // after it, and log2(e) / sqrt(size of a head) into q, so that softmax needs powers of two.
 struct Affine {
   float* weight;         // CPU: [panels of outputs][inputs][kPanel]; GPU: [outputs, inputs], padded
+  std::uint16_t* half;   // instead, in half precision on a GPU: [outputs, inputs], padded to 64
   float* bias;           // [outputs], padded
   std::int64_t inputs;   //
   std::int64_t outputs;  //
@@ -65,14 +72,16 @@ struct SamplerLayer {
 
 struct SamplerWeights {
   SamplerSizes size;
-  Affine noisy;
+  DType precision;
+  Affine noisy;  // GPU: [inputs, outputs], padded
   std::vector<SamplerLayer> layers;
   Affine head_hidden;  // with form.hidden_head
   Affine head;
 };
 
-// Pointers into `base`, or all null with only `bytes` counted.
-SamplerWeights lay_out_weights(const SamplerSizes& size, Device device, char* base,
+// Pointers into `base`, or all null with only `bytes` counted. In half precision the first and the
+// last product stay in float32.
+SamplerWeights lay_out_weights(const SamplerSizes& size, Device device, DType precision, char* base,
                                std::int64_t* bytes);
 
 // Fills weights that lie in CPU memory, in the layout of `device`.
@@ -120,6 +129,7 @@ constexpr std::int64_t kScoreRows = 16;
 
 // The sizes of tensors or of a window that fit; throws std::invalid_argument for those that do not.
 SamplerSizes check_tensors(const SamplerTensors& tensors, std::int64_t heads);
+void check_precision(const SamplerSizes& size, Device device, DType precision);
 WindowSizes check_window(const SamplerWindow& window, const TensorView& out,
                          const SamplerSizes& size, Device device);
 

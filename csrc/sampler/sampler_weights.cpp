@@ -1,8 +1,8 @@
 // Folds what never changes into the products, and orders their weights for either twin.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
+#include "common/half.h"
 #include "sampler/sampler_data.h"
 
 namespace vasa_cam {
@@ -59,60 +59,89 @@ Folded qkv_of(const SamplerLayerTensors& layer, const SamplerSizes& size) {
   return folded;
 }
 
-// Output `source` of the folded product becomes output `target`.
-void place(const Folded& folded, std::int64_t source, std::int64_t target, Device device,
-           const Affine& affine) {
-  const float* row = folded.weight.data() + source * folded.inputs;
-  if (device == Device::cpu) {
-    float* panel = affine.weight + target / kPanel * kPanel * folded.inputs + target % kPanel;
-    for (std::int64_t input = 0; input < folded.inputs; ++input) panel[input * kPanel] = row[input];
-  } else {
-    std::memcpy(affine.weight + target * padded(folded.inputs), row,
-                static_cast<std::size_t>(folded.inputs) * sizeof(float));
-  }
-  affine.bias[target] = folded.bias[static_cast<std::size_t>(source)];
-}
+// Puts products into the layout of a device and a precision.
+class Placer {
+ public:
+  Placer(const SamplerSizes& size, Device device, DType precision)
+      : size_(size), device_(device), precision_(precision) {}
 
-void place_all(const Folded& folded, Device device, const Affine& affine) {
-  for (std::int64_t output = 0; output < folded.outputs; ++output) {
-    place(folded, output, output, device, affine);
+  void place_all(const Folded& folded, const Affine& affine) const {
+    for (std::int64_t output = 0; output < folded.outputs; ++output) {
+      place(folded, output, output, affine);
+    }
   }
-}
 
-// The CPU computes q, k and v of one head together: each starts a panel of its own.
-void place_heads(const Folded& folded, const SamplerSizes& size, const Affine& affine) {
-  const std::int64_t head_width = size.head_width();
-  for (std::int64_t output = 0; output < folded.outputs; ++output) {
-    const std::int64_t part = output / size.width;
-    const std::int64_t head = output % size.width / head_width;
-    const std::int64_t target = (head * 3 + part) * padded(head_width) + output % head_width;
-    place(folded, output, target, Device::cpu, affine);
+  // On a GPU the threads that share its inputs read neighbouring outputs.
+  void place_noisy(const Folded& folded, const Affine& affine) const {
+    if (device_ == Device::cpu) return place_all(folded, affine);
+    const std::int64_t stride = padded(folded.outputs);
+    for (std::int64_t output = 0; output < folded.outputs; ++output) {
+      const float* row = folded.weight.data() + output * folded.inputs;
+      for (std::int64_t input = 0; input < folded.inputs; ++input) {
+        affine.weight[input * stride + output] = row[input];
+      }
+      affine.bias[output] = folded.bias[static_cast<std::size_t>(output)];
+    }
   }
-}
+
+  // The CPU computes q, k and v of one head together: each starts a panel of its own.
+  void place_heads(const Folded& folded, const Affine& affine) const {
+    if (device_ != Device::cpu) return place_all(folded, affine);
+    const std::int64_t head_width = size_.head_width();
+    for (std::int64_t output = 0; output < folded.outputs; ++output) {
+      const std::int64_t part = output / size_.width;
+      const std::int64_t head = output % size_.width / head_width;
+      const std::int64_t target = (head * 3 + part) * padded(head_width) + output % head_width;
+      place(folded, output, target, affine);
+    }
+  }
+
+ private:
+  // Output `source` of the folded product becomes output `target`.
+  void place(const Folded& folded, std::int64_t source, std::int64_t target,
+             const Affine& affine) const {
+    const std::int64_t inputs = folded.inputs;
+    const float* row = folded.weight.data() + source * inputs;
+    if (affine.half != nullptr) {
+      std::uint16_t* to = affine.half + target * half_padded(inputs);
+      for (std::int64_t input = 0; input < inputs; ++input) to[input] = half_bits(row[input]);
+    } else if (device_ == Device::cpu) {
+      float* panel = affine.weight + target / kPanel * kPanel * inputs + target % kPanel;
+      for (std::int64_t input = 0; input < inputs; ++input) panel[input * kPanel] = row[input];
+    } else {
+      std::copy_n(row, inputs, affine.weight + target * padded(inputs));
+    }
+    affine.bias[target] = folded.bias[static_cast<std::size_t>(source)];
+  }
+
+  std::uint16_t half_bits(float value) const {
+    return precision_ == DType::f16 ? from_float<Half>(value).bits
+                                    : from_float<BFloat16>(value).bits;
+  }
+
+  SamplerSizes size_;
+  Device device_;
+  DType precision_;
+};
 
 void place_norm(const AffineTensors& from, const Norm& norm) {
   std::copy_n(from.weight.as<const float>(), from.weight.numel(), norm.gain);
   std::copy_n(from.bias.as<const float>(), from.bias.numel(), norm.shift);
 }
 
-void fill_layer(const SamplerLayerTensors& from, const SamplerSizes& size, Device device,
+void fill_layer(const SamplerLayerTensors& from, const SamplerSizes& size, const Placer& placer,
                 const SamplerLayer& to) {
-  const Folded qkv = qkv_of(from, size);
-  if (device == Device::cpu) {
-    place_heads(qkv, size, to.qkv);
-  } else {
-    place_all(qkv, device, to.qkv);
-  }
-  place_all(plain(from.out), device, to.out);
   const bool norm_after = size.form.norm_after;
-  place_all(norm_after ? plain(from.up) : after_norm(from.up, from.norm2), device, to.up);
-  place_all(plain(from.down), device, to.down);
+  placer.place_heads(qkv_of(from, size), to.qkv);
+  placer.place_all(plain(from.out), to.out);
+  placer.place_all(norm_after ? plain(from.up) : after_norm(from.up, from.norm2), to.up);
+  placer.place_all(plain(from.down), to.down);
   if (norm_after) {
     place_norm(from.norm1, to.norm1);
     place_norm(from.norm2, to.norm2);
   }
   if (size.form.memory) {
-    place_all(plain(from.cross), device, to.cross);
+    placer.place_all(plain(from.cross), to.cross);
     place_norm(from.cross_norm, to.cross_norm);
   }
 }
@@ -121,15 +150,16 @@ void fill_layer(const SamplerLayerTensors& from, const SamplerSizes& size, Devic
 
 void fill_weights(const SamplerTensors& tensors, Device device, SamplerWeights& weights) {
   const SamplerSizes& size = weights.size;
-  place_all(plain(tensors.noisy), device, weights.noisy);
+  const Placer placer(size, device, weights.precision);
+  placer.place_noisy(plain(tensors.noisy), weights.noisy);
   for (std::size_t index = 0; index < tensors.layers.size(); ++index) {
-    fill_layer(tensors.layers[index], size, device, weights.layers[index]);
+    fill_layer(tensors.layers[index], size, placer, weights.layers[index]);
   }
   if (size.form.hidden_head) {
-    place_all(plain(tensors.head_hidden), device, weights.head_hidden);
-    place_all(plain(tensors.head), device, weights.head);
+    placer.place_all(plain(tensors.head_hidden), weights.head_hidden);
+    placer.place_all(plain(tensors.head), weights.head);
   } else {
-    place_all(after_norm(tensors.head, tensors.final_norm), device, weights.head);
+    placer.place_all(after_norm(tensors.head, tensors.final_norm), weights.head);
   }
 }
 

@@ -1,79 +1,16 @@
-// Every buffer is its own heap block of exactly the right size, so that AddressSanitizer sees a
-// read or a write past the end.
 #include <cmath>
-#include <deque>
 
 #include "common/thread_pool.h"
 #include "sampler/sampler_math.h"
-#include "test_support.h"
-#include "vasa_cam/sampler.h"
+#include "sampler_example.h"
 
 namespace vasa_cam {
 namespace {
 
 using test::for_each_simd_level;
-using test::view_of;
 
-struct Sizes {
-  std::int64_t layers, width, hidden, channels, heads;
-  std::int64_t passes, condition, frames, steps;
-};
-
-// Random numbers and the views of them that make a network and a window.
-class Example {
- public:
-  explicit Example(const Sizes& s) : size(s) {
-    tensors.noisy = affine(s.width, s.channels);
-    for (std::int64_t layer = 0; layer < s.layers; ++layer) {
-      tensors.layers.push_back({norm(s.width), affine(3 * s.width, s.width),
-                                affine(s.width, s.width), norm(s.width), affine(s.hidden, s.width),
-                                affine(s.width, s.hidden)});
-    }
-    tensors.final_norm = norm(s.width);
-    tensors.head = affine(s.channels, s.width);
-    window = {numbers({s.passes, s.condition, s.width}, 1.0f),
-              numbers({s.steps, s.width}, 1.0f),
-              numbers({s.steps, 2}, 0.5f),
-              numbers({s.passes}, 1.0f),
-              numbers({s.frames, s.width}, 1.0f),
-              numbers({s.frames, s.channels}, 1.0f)};
-  }
-
-  std::vector<float> run(const SamplerModel& model) {
-    std::vector<float> out(static_cast<std::size_t>(size.frames * size.channels));
-    model.run(window, view_of(out, {size.frames, size.channels}), nullptr);
-    return out;
-  }
-
-  TensorView numbers(std::initializer_list<std::int64_t> shape, float scale) {
-    std::int64_t count = 1;
-    for (const std::int64_t axis : shape) count *= axis;
-    std::vector<float>& values = memory_.emplace_back(static_cast<std::size_t>(count));
-    for (float& value : values) {
-      state_ = state_ * 1664525u + 1013904223u;
-      value = scale * (static_cast<float>(state_ >> 8) / 8388608.0f - 1.0f);
-    }
-    return view_of(values, shape);
-  }
-
-  Sizes size;
-  SamplerTensors tensors;
-  SamplerWindow window;
-
- private:
-  AffineTensors affine(std::int64_t outputs, std::int64_t inputs) {
-    return {numbers({outputs, inputs}, 1.7f / std::sqrt(static_cast<float>(inputs))),
-            numbers({outputs}, 0.3f)};
-  }
-  AffineTensors norm(std::int64_t width) {
-    const AffineTensors made{numbers({width}, 0.5f), numbers({width}, 0.3f)};
-    for (std::int64_t at = 0; at < width; ++at) made.weight.as<float>()[at] += 1.0f;
-    return made;
-  }
-
-  std::deque<std::vector<float>> memory_;
-  std::uint32_t state_ = 1;
-};
+using Sizes = test::SamplerExampleSizes;
+using Example = test::SamplerExample;
 
 TEST(Sampler, PowerOfTwoIsOneWithinItsError) {
   for (int at = -126 * 4096; at < 127 * 4096; ++at) {
@@ -119,6 +56,34 @@ TEST(Sampler, EveryInstructionSetStaysInBoundsAndAgrees) {
     });
   }
   set_num_threads(2);
+}
+
+TEST(Sampler, EveryFormStaysInBoundsAndAgrees) {
+  const Sizes sizes{2, 33, 50, 7, 3, 2, 5, 9, 2};
+  for (int flags = 0; flags < 32; ++flags) {
+    const SamplerForm form{(flags & 1) != 0, (flags & 3) == 3, (flags & 4) != 0, (flags & 8) != 0,
+                           (flags & 16) != 0 ? Activation::gelu : Activation::silu};
+    Example example(sizes, form, 21, true);
+    const SamplerModel model(example.tensors, sizes.heads, Device::cpu, 0);
+    set_simd_level(SimdLevel::baseline);
+    const std::vector<float> expected = example.run(model);
+    for_each_simd_level([&] {
+      const std::vector<float> found = example.run(model);
+      for (std::size_t at = 0; at < expected.size(); ++at) {
+        ASSERT_NEAR(found[at], expected[at], 2e-5) << "form " << flags << " at " << at;
+      }
+    });
+  }
+}
+
+TEST(Sampler, GeluIsOneByTheErrorFunction) {
+  for (int at = -40 * 1024; at < 40 * 1024; ++at) {
+    const double x = at / 1024.0;
+    const double expected = 0.5 * x * std::erfc(-x / std::sqrt(2.0));
+    ASSERT_NEAR(gelu(static_cast<float>(x)), expected, 3e-7 * std::abs(expected) + 1e-30) << x;
+  }
+  EXPECT_EQ(gelu(0.0f), 0.0f);
+  EXPECT_TRUE(std::isnan(gelu(NAN)));
 }
 
 TEST(Sampler, AnEmptyWindowTouchesNothing) {

@@ -255,3 +255,60 @@ def test_refuses_what_no_form_or_precision_allows(rng: np.random.Generator) -> N
         SamplerModel(tensors, 3, precision="int8")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="divisible by 16, got 12, 20, 12, 4; use float32"):
         SamplerModel(tensors, 3, ("cuda", 0), precision="bfloat16")
+
+
+def test_a_graph_draws_from_what_its_arrays_hold(rng: np.random.Generator) -> None:
+    model = SamplerModel(random_tensors(rng, TINY, JOYVASA_FORM), TINY.heads, form=JOYVASA_FORM)
+    window = random_step(rng, TINY, JOYVASA_FORM, (2, 6, 3, 2))
+    graph = ops.SamplerGraph(model, window)
+    for _ in range(2):
+        expected = ops.sample(model, window)
+        assert graph.replay() is graph.out
+        np.testing.assert_array_equal(graph.out, expected)
+        window.noise[...] = rng.standard_normal(window.noise.shape)
+    with pytest.raises(ValueError, match="needs at least one frame, got none"):
+        ops.SamplerGraph(model, random_step(rng, TINY, JOYVASA_FORM, (2, 6, 0, 2)))
+
+
+def on_gpu(window: SamplerWindow) -> SamplerWindow:
+    import cupy
+
+    arrays = [getattr(window, field.name) for field in dataclasses.fields(window)]
+    return SamplerWindow(*(None if array is None else cupy.asarray(array) for array in arrays))
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("form", [OWN_FORM, JOYVASA_FORM], ids=form_name)
+@pytest.mark.parametrize(
+    ("size", "counts"),
+    [
+        (NetworkSize(2, 32, 48, 5, 2), (2, 3, 4, 2)),
+        (NetworkSize(4, 192, 768, 54, 6), (1, 26, 1, 2)),
+        (NetworkSize(4, 192, 768, 54, 6), (3, 30, 10, 3)),
+        (NetworkSize(8, 512, 2048, 73, 8), (2, 10, 100, 2)),
+        (NetworkSize(8, 512, 2048, 54, 8), (3, 70, 40, 2)),
+    ],
+)
+def test_cuda_matches_the_cpu(
+    rng: np.random.Generator,
+    size: NetworkSize,
+    counts: tuple[int, int, int, int],
+    form: SamplerForm,
+    precision: Any,
+) -> None:
+    import cupy
+
+    tensors = random_tensors(rng, size, form, size.width // 2)
+    window = random_step(rng, size, form, counts)
+    expected = ops.sample(SamplerModel(tensors, size.heads, form=form), window)
+    model = SamplerModel(tensors, size.heads, ("cuda", 0), form=form, precision=precision)
+    gpu_window = on_gpu(window)
+    found = ops.sample(model, gpu_window)
+    name = "sampler.clean_cuda" if precision == "float32" else f"sampler.clean_{precision}"
+    allowed = tolerance(name).absolute * max(1.0, float(np.abs(expected).max()))
+    np.testing.assert_allclose(cupy.asnumpy(found), expected, rtol=0, atol=allowed)
+    graph = ops.SamplerGraph(model, gpu_window)
+    assert (graph.replay() == found).all() and (graph.replay() == found).all()
+    gpu_window.noise[...] += 0.5
+    assert (graph.replay() == ops.sample(model, gpu_window)).all()

@@ -33,6 +33,7 @@ from vasa_cam.ops.sampler import (
     sample,
     sample_window,
 )
+from vasa_cam.ops.sampler_graph import SamplerGraph
 from vasa_cam.ops.spade import (
     decoder_tail,
     instance_statistics,
@@ -54,6 +55,7 @@ __all__ = [
     "MouthParams",
     "Pose",
     "SamplerForm",
+    "SamplerGraph",
     "SamplerModel",
     "SamplerWindow",
     "UpdateCoefficients",

@@ -119,9 +119,9 @@ def sample(model: SamplerModel, window: SamplerWindow, out: Floats | None = None
 
     NaN in gives NaN out. Raises TypeError or ValueError for arrays that do not fit the model.
     """
-    shape = _check_window(model, window)
+    shape = check_window(model, window)
     out = _check.check_output(out, _OP, "out", "float32", shape, window.noise)
-    _core.sample_window(model.native, _arrays(window), out, _check.current_stream(out))
+    _core.sample_window(model.native, window_arrays(window), out, _check.current_stream(out))
     return out
 
 
@@ -170,12 +170,12 @@ def tensor_shapes(
     return shapes
 
 
-def _arrays(window: SamplerWindow) -> tuple[Array | None, ...]:
+def window_arrays(window: SamplerWindow) -> tuple[Array | None, ...]:
     """In the order that the native call takes; not `astuple`, which would copy them."""
     return tuple(getattr(window, name) for name in SamplerWindow.__dataclass_fields__)
 
 
-def _check_window(model: SamplerModel, window: SamplerWindow) -> tuple[int, int]:
+def check_window(model: SamplerModel, window: SamplerWindow) -> tuple[int, int]:
     """Shape of the result; TypeError or ValueError."""
 
     def check(name: str, shape: tuple[int | tuple[int, ...] | None, ...]) -> tuple[int, ...]:

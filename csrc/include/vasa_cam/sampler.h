@@ -88,8 +88,33 @@ class SamplerModel {
   void run(const SamplerWindow& window, const TensorView& out, void* stream) const;
 
  private:
+  friend class SamplerGraph;
   struct State;
   std::unique_ptr<State> state_;
+};
+
+// The launches of one window on a GPU, captured once into a CUDA graph and replayed by one call,
+// on the same arrays, whose numbers may change in between.
+class SamplerGraph {
+ public:
+  // Bytes of workspace that a window of these sizes needs, on the model's GPU.
+  static std::int64_t workspace_bytes(const SamplerModel& model, std::int64_t passes,
+                                      std::int64_t condition, std::int64_t frames);
+
+  // workspace: u8 [workspace_bytes()] on a multiple of 64 bytes; like the model and all arrays it
+  // must live as long as the graph. Throws as SamplerModel::run, and for a model on the CPU.
+  SamplerGraph(const SamplerModel& model, const SamplerWindow& window, const TensorView& out,
+               const TensorView& workspace);
+  ~SamplerGraph();
+  SamplerGraph(const SamplerGraph&) = delete;
+  SamplerGraph& operator=(const SamplerGraph&) = delete;
+
+  // Two replays must not run at once.
+  void replay(void* stream) const;
+
+ private:
+  void* executable_ = nullptr;
+  int device_id_ = 0;
 };
 
 }  // namespace vasa_cam
