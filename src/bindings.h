@@ -14,6 +14,7 @@ void register_expression(pybind11::module_& module);
 void register_warp_mesh(pybind11::module_& module);
 void register_compose(pybind11::module_& module);
 void register_pixel(pybind11::module_& module);
+void register_probe(pybind11::module_& module);
 void register_sampler(pybind11::module_& module);
 void register_guided_update(pybind11::module_& module);
 void register_spade(pybind11::module_& module);

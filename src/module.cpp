@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, module) {
   vasa_cam::register_warp_mesh(module);
   vasa_cam::register_compose(module);
   vasa_cam::register_pixel(module);
+  vasa_cam::register_probe(module);
   vasa_cam::register_sampler(module);
   vasa_cam::register_guided_update(module);
   vasa_cam::register_spade(module);

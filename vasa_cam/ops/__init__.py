@@ -24,6 +24,7 @@ from vasa_cam.ops.expression import ExpressionMesh, ExpressionTensors, Light, Po
 from vasa_cam.ops.guided_update import UpdateCoefficients, guided_update
 from vasa_cam.ops.phase import phase_expand, phase_weights
 from vasa_cam.ops.pixel import default_matrix, pixel
+from vasa_cam.ops.probe import multiply_add, triad
 from vasa_cam.ops.sampler import (
     JOYVASA_FORM,
     OWN_FORM,
@@ -76,12 +77,14 @@ __all__ = [
     "instance_statistics",
     "phase_expand",
     "phase_weights",
+    "multiply_add",
     "pixel",
     "sample",
     "sample_window",
     "set_num_threads",
     "spade_modulate",
     "statistics_workspace",
+    "triad",
     "warp_mesh",
     "warp_volume",
 ]
