@@ -43,11 +43,18 @@ format: $(VENV)/checked
 
 bench: $(VENV)/bench
 	cd benchmarks && $(IN)/pytest -m "not cuda" --benchmark-only \
-		--benchmark-json=results/$$($(IN)/python machine.py).json .
+		--benchmark-json=results/$$($(IN)/python -m vasa_cam.bench.machine).json .
+	name=benchmarks/results/$$($(BIN)/python -m vasa_cam.bench.machine) && \
+		$(BIN)/vasa-cam bench --json $$name-bench.json --plot $$name-bench.png
 
+# The first line ends with one sentence and exit code 2 where there is no GPU.
 bench-gpu: $(VENV)/checked
+	$(BIN)/vasa-cam bench --device cuda --goals --list
+	$(MAKE) $(VENV)/bench-gpu
+	name=benchmarks/results/$$($(BIN)/python -m vasa_cam.bench.machine --gpu) && \
+		$(BIN)/vasa-cam bench --device cuda --goals --json $$name-goals.json --plot $$name-goals.png
 	cd benchmarks && VASA_CAM_REQUIRE_CUDA=1 $(IN)/pytest -m cuda --benchmark-only \
-		--benchmark-json=results/$$($(IN)/python machine.py)-gpu.json .
+		--benchmark-json=results/$$($(IN)/python -m vasa_cam.bench.machine --gpu).json .
 
 clean:
 	rm -rf $(VENV) build dist demo.mp4 demo.png
@@ -77,4 +84,8 @@ $(VENV)/neural: $(VENV)/checked
 # The engines that the benchmarks compare with.
 $(VENV)/bench: $(VENV)/checked
 	$(BIN)/pip install 'vasa-cam[bench]'
+	touch $@
+
+$(VENV)/bench-gpu: $(VENV)/bench
+	$(BIN)/pip install 'vasa-cam[bench,volume,cuda]'
 	touch $@

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from typing import Any
 
-import machine
 import pytest
 
 _STATISTICS = ("min", "median", "mean", "stddev", "iqr", "max", "rounds")
@@ -16,6 +15,7 @@ def pytest_benchmark_update_machine_info(
 ) -> None:
     """Replaces the plugin's own record, which holds the host's name, by what matters here."""
     from vasa_cam import ops
+    from vasa_cam.bench import machine
 
     machine_info.clear()
     machine_info.update(
@@ -31,6 +31,8 @@ def pytest_benchmark_update_json(
     config: pytest.Config, benchmarks: list[Any], output_json: dict[str, Any]
 ) -> None:
     """Keeps names, statistics in milliseconds and extra figures; drops the raw timings."""
+    from vasa_cam.bench import machine
+
     output_json["benchmarks"] = [
         {
             "name": entry["fullname"],

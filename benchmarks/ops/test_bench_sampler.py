@@ -10,11 +10,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-import sampler_contenders
 from contender import benchmark_against
-from sample_networks import NetworkSize, Window, random_model, random_tensors, random_window
 
 from vasa_cam import ops
+from vasa_cam.bench.contenders import sampler as sampler_contenders
+from vasa_cam.bench.networks import (
+    NetworkSize,
+    Window,
+    random_model,
+    random_tensors,
+    random_window,
+)
 from vasa_cam.ops import SamplerModel
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ import vasa_cam
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMANDS = (
+    "bench",
     "demo",
     "enrol",
     "evaluate",
@@ -75,23 +75,3 @@ def test_links_between_documents_lead_somewhere() -> None:
     for page in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
-
-
-def test_the_speeds_in_readme_are_those_of_the_results_file() -> None:
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    name = re.search(r"\((benchmarks/results/[^)]+\.json)\)", readme)
-    assert name is not None
-    results = json.loads((REPOSITORY / name[1]).read_text(encoding="utf-8"))
-    measured = {
-        entry["name"].partition("::")[2]: round(entry["frames_per_second"])
-        for entry in results["benchmarks"]
-        if "frames_per_second" in entry
-    }
-    rows = re.findall(r"^\| frame (\d+)x.*\| (\d+) frames/s \| (\d+) frames/s \|$", readme, re.M)
-    said = {
-        f"test_bench_frame[{threads}-{side}]": int(speed)
-        for side, *speeds in rows
-        for threads, speed in enumerate(speeds, 1)
-    }
-    assert said == measured
-    assert results["commit"] in readme

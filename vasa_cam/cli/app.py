@@ -18,6 +18,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import vasa_cam
+from vasa_cam.cli.bench import bench
 from vasa_cam.cli.config import config
 from vasa_cam.cli.ctl import ctl, ctl_help
 from vasa_cam.cli.demo import demo
@@ -75,7 +76,7 @@ def _options(
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(demo, enrol, evaluate, info, poses, render, track),
-    *(live, latency, config, devices, doctor, install_service),
+    *(bench, live, latency, config, devices, doctor, install_service),
 )
 for _command in _COMMANDS:
     app.command()(_command)

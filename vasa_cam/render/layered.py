@@ -127,7 +127,7 @@ class LayeredRenderer:
         motion = self.config.limits.apply(motion)
         buffers = state.buffers
         frame = np.empty_like(buffers.frame) if out is None else out
-        pose = _pose(state, motion, depth_iod)
+        pose = frame_pose(state, motion, depth_iod)
         buffers.weights[:COEFFICIENTS] = motion[:COEFFICIENTS]
         skin = (buffers.vertices, buffers.attributes)
         rigid = (buffers.rigid_vertices, buffers.rigid_attributes)
@@ -147,7 +147,8 @@ class LayeredRenderer:
         return frame
 
 
-def _pose(state: LayeredState, motion: Floats, depth_iod: float) -> ops.Pose:
+def frame_pose(state: LayeredState, motion: Floats, depth_iod: float) -> ops.Pose:
+    """How the head of one motion frame is placed, after the limits; depth_iod: `limits.depth`."""
     meta, framing = state.avatar.meta, state.framing
     x, y, w, h = meta.view_px
     shift = motion[TRANSLATION] * meta.iod_px

@@ -96,18 +96,22 @@ class Eye:
     ) -> None:
         """Draws the eye into the frame, between the lids of this frame's vertices."""
         ops.aperture(vertices, *self.chains, out=self.aperture)
+        params = self.placed(rigid, rigid_vertices, motion)
+        ops.compose_eye(frame, self.aperture, params, self.sclera, self.iris, self.lid)
+
+    def placed(self, rigid: RigidLayers, rigid_vertices: Floats, motion: Floats) -> ops.EyeParams:
+        """How the eye is drawn in this frame: where the head has it and where it looks."""
         affine = rigid.eye_affine(rigid_vertices, self.side)
         affine[:, 2] -= self.origin_px
         # Canvas px to patch px: pixel centres are at integers on both sides.
         affine *= self.patch_scale
         affine[:, 2] += 0.5 * self.patch_scale - 0.5
         xx, xy, x0, yx, yy, y0 = (float(value) for value in affine.ravel())
-        params = replace(
+        return replace(
             self.params,
             patch_from_screen=(xx, xy, x0, yx, yy, y0),
             gaze_rad=self._gaze(motion),
         )
-        ops.compose_eye(frame, self.aperture, params, self.sclera, self.iris, self.lid)
 
     def _gaze(self, motion: Floats) -> tuple[float, float]:
         """Rotation of the eyeball in its head: (to the image right, up), radians."""
@@ -163,6 +167,18 @@ class Mouth:
         ops.aperture(vertices, *self.chains, out=self.aperture)
         if self.aperture[5] <= self.params.fade_px[0]:
             return
+        place = self.region(vertices)
+        if place is None:
+            return
+        origin, (width, height) = place
+        layer = self.layer[: height * width * 4].reshape(height, width, 4)
+        posed, attributes = (part[: self.count] for part in rigid)
+        options = ops.WarpOptions(origin_px=origin)
+        ops.warp_mesh(self.interior, posed, attributes, options, out=layer)
+        ops.compose_mouth(frame, self.aperture, self.params, layer, origin)
+
+    def region(self, vertices: Floats) -> tuple[tuple[int, int], tuple[int, int]] | None:
+        """First pixel (x, y) and size (width, height) of the lips' box; None outside the frame."""
         chain = vertices[np.concatenate(self.chains), :2]
         low = np.floor(chain.min(0)).astype(int) - _MOUTH_MARGIN_PX
         high = np.ceil(chain.max(0)).astype(int) + _MOUTH_MARGIN_PX
@@ -170,10 +186,5 @@ class Mouth:
         high = np.clip(high, 0, self.size)
         width, height = (int(side) for side in high - low)
         if width <= 0 or height <= 0:
-            return
-        origin = (int(low[0]), int(low[1]))
-        layer = self.layer[: height * width * 4].reshape(height, width, 4)
-        posed, attributes = (part[: self.count] for part in rigid)
-        options = ops.WarpOptions(origin_px=origin)
-        ops.warp_mesh(self.interior, posed, attributes, options, out=layer)
-        ops.compose_mouth(frame, self.aperture, self.params, layer, origin)
+            return None
+        return (int(low[0]), int(low[1])), (width, height)

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sample_networks import Window
+import numpy.typing as npt
 
+from vasa_cam.bench.networks import Window
 from vasa_cam.ops import SamplerModel
 
-Contender = Callable[[Window], np.ndarray]
+Floats = npt.NDArray[np.float32]
+Contender = Callable[[Window], Any]
 _EPSILON = 1e-5
 
 
@@ -25,15 +27,15 @@ def numpy_contender(model: SamplerModel, threads: int) -> Contender:
         for name, array in model.tensors.items()
     }
 
-    def linear(name: str, x: np.ndarray) -> np.ndarray:
+    def linear(name: str, x: Floats) -> Any:
         return x @ t[f"{name}.weight"] + t[f"{name}.bias"]
 
-    def norm(name: str, x: np.ndarray) -> np.ndarray:
+    def norm(name: str, x: Floats) -> Any:
         centred = x - x.mean(-1, keepdims=True)
         deviation = np.sqrt(np.square(centred).mean(-1, keepdims=True) + np.float32(_EPSILON))
         return centred / deviation * t[f"{name}.weight"] + t[f"{name}.bias"]
 
-    def block(name: str, x: np.ndarray, wanted: int) -> np.ndarray:
+    def block(name: str, x: Floats, wanted: int) -> Any:
         passes, tokens, width = x.shape
         qkv = linear(f"{name}.qkv", norm(f"{name}.norm1", x))
         q, k, v = qkv.reshape(passes, tokens, 3, model.heads, -1).transpose(2, 0, 3, 1, 4)
@@ -45,7 +47,7 @@ def numpy_contender(model: SamplerModel, threads: int) -> Contender:
         hidden = linear(f"{name}.up", norm(f"{name}.norm2", x))
         return x + linear(f"{name}.down", hidden / (1 + np.exp(-hidden)))
 
-    def run(window: Window) -> np.ndarray:
+    def run(window: Window) -> Any:
         x = clean = window.noise
         frames, tokens = len(x), window.condition.shape[1] + len(x)
         for time, (keep, change) in zip(window.time, window.coefficients, strict=True):
@@ -72,7 +74,7 @@ def onnx_contender(model: SamplerModel, threads: int) -> Contender:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     sessions: dict[tuple[int, ...], Any] = {}
 
-    def run(window: Window) -> np.ndarray:
+    def run(window: Window) -> Any:
         key = (*window.condition.shape, len(window.noise))
         if key not in sessions:
             graph = _onnx_graph(model, window).SerializeToString()
@@ -100,12 +102,15 @@ class _Graph:
         self.nodes: list[Any] = []
         self.weights: dict[str, Any] = {}
 
-    def node(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str | list[str]:
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        return self.split(kind, *inputs, outputs=1, **attributes)[0]
+
+    def split(self, kind: str, *inputs: str, outputs: int, **attributes: Any) -> list[str]:
         names = [f"v{len(self.nodes)}_{index}" for index in range(outputs)]
         self.nodes.append(self.helper.make_node(kind, list(inputs), names, **attributes))
-        return names if outputs > 1 else names[0]
+        return names
 
-    def constant(self, array: np.ndarray, name: str = "") -> str:
+    def constant(self, array: npt.NDArray[Any], name: str = "") -> str:
         name = name or f"c{len(self.weights)}"
         self.weights[name] = self.numpy_helper.from_array(np.ascontiguousarray(array), name)
         return name
@@ -134,7 +139,7 @@ class _Graph:
     def block(self, name: str, x: str, passes: int, tokens: int, wanted: int) -> str:
         width = self.model.width
         qkv = self.linear(f"{name}.qkv", self.norm(f"{name}.norm1", x))
-        q, k, v = self.node("Split", qkv, outputs=3, axis=-1, num_outputs=3)
+        q, k, v = self.split("Split", qkv, outputs=3, axis=-1, num_outputs=3)
         if wanted < tokens:
             q, x = self.last(q, wanted, 1), self.last(x, wanted, 1)
         q = self.heads(q, passes, wanted, [0, 2, 1, 3])
@@ -167,7 +172,7 @@ def _onnx_graph(model: SamplerModel, window: Window) -> Any:
     y = graph.node("Mul", graph.linear("head", graph.norm("final_norm", x)), "guidance")
     axes = graph.constant(np.array([0], np.int64))
     graph.nodes.append(helper.make_node("ReduceSum", [y, axes], ["clean"], keepdims=0))
-    keep, change = graph.node("Split", "coefficients", outputs=2, axis=0, num_outputs=2)
+    keep, change = graph.split("Split", "coefficients", outputs=2, axis=0, num_outputs=2)
     kept, changed = graph.node("Mul", "x", keep), graph.node("Mul", "clean", change)
     graph.nodes.append(helper.make_node("Add", [kept, changed], ["next"]))
 
@@ -213,7 +218,7 @@ def torch_contender(model: SamplerModel, threads: int) -> Contender:
         return x + linear(f"{name}.down", hidden)
 
     @torch.inference_mode()
-    def run(window: Window) -> np.ndarray:
+    def run(window: Window) -> Any:
         condition, times, coefficients, guidance, position, x = map(torch.from_numpy, window)
         clean = x
         frames, tokens = len(x), condition.shape[1] + len(x)
@@ -227,4 +232,5 @@ def torch_contender(model: SamplerModel, threads: int) -> Contender:
             x = keep * x + change * clean
         return clean.numpy()
 
-    return run
+    drawn: Contender = run
+    return drawn

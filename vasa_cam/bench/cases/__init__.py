@@ -1,0 +1,1 @@
+"""Every case there is, one module a family; `vasa_cam.bench.registry` puts them together."""

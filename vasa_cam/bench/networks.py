@@ -1,0 +1,84 @@
+"""Networks and windows for the sampler's benchmarks: random, and of a size that is felt.
+
+Weights are scaled so that every layer changes its tokens about as much as a trained one does.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vasa_cam.ops import SamplerModel
+from vasa_cam.ops.sampler import tensor_shapes
+
+Floats = npt.NDArray[np.float32]
+
+
+class NetworkSize(NamedTuple):
+    """Layers, width D, hidden numbers F, channels C and heads."""
+
+    layers: int
+    width: int
+    hidden: int
+    channels: int
+    heads: int
+
+
+class Window(NamedTuple):
+    """The arguments of `ops.sample_window` after the model."""
+
+    condition: Floats
+    time: Floats
+    coefficients: Floats
+    guidance: Floats
+    position: Floats
+    noise: Floats
+
+
+def random_tensors(rng: np.random.Generator, size: NetworkSize) -> dict[str, Floats]:
+    """Every tensor of a network of this size."""
+    tensors = {}
+    shapes = tensor_shapes(size.layers, size.width, size.hidden, size.channels)
+    for name, shape in shapes.items():
+        values = rng.standard_normal(shape)
+        if len(shape) == 2:
+            values /= np.sqrt(shape[1])
+        else:
+            values *= 0.2
+        if name.endswith("weight") and "norm" in name:
+            values += 1.0
+        tensors[name] = values.astype(np.float32)
+    return tensors
+
+
+def random_model(rng: np.random.Generator, size: NetworkSize) -> SamplerModel:
+    """A network of this size on the CPU."""
+    return SamplerModel(random_tensors(rng, size), size.heads)
+
+
+def random_window(
+    rng: np.random.Generator,
+    size: NetworkSize,
+    passes: int,
+    condition: int,
+    frames: int,
+    steps: int,
+) -> Window:
+    """Guidance as the paper's: one pass with everything, the others taken off in shares."""
+
+    def normal(*shape: int) -> Floats:
+        return rng.standard_normal(shape).astype(np.float32)
+
+    guidance = np.full(passes, -0.4, np.float32)
+    guidance[0] = 1.0 + 0.4 * (passes - 1)
+    noise_left = np.linspace(0.9, 0.0, steps)
+    return Window(
+        condition=normal(passes, condition, size.width),
+        time=normal(steps, size.width),
+        coefficients=np.stack([noise_left, 1.0 - noise_left], axis=1).astype(np.float32),
+        guidance=guidance,
+        position=normal(frames, size.width),
+        noise=normal(frames, size.channels),
+    )
