@@ -21,7 +21,6 @@ _NO_CASE = {
     *("triad", "multiply_add"),  # what everything else is measured against
     "sample",  # `sample_window` with its arguments in one
     *("guided_update", "warp_volume", "dense_motion_input", "dense_motion_warp"),
-    *("instance_statistics", "spade_modulate", "phase_expand", "decoder_tail"),
 }
 
 

@@ -9,6 +9,7 @@ from vasa_cam import ops
 from vasa_cam.bench.cases.layered import compose_over_work, expression_work, warp_mesh_work
 from vasa_cam.bench.cases.pixel import pixel_work
 from vasa_cam.bench.cases.sampler import WindowSize, sampler_work
+from vasa_cam.bench.cases.spade import Norm, block_work, segments_work
 from vasa_cam.bench.networks import NetworkSize, random_tensors
 
 
@@ -65,3 +66,20 @@ def test_sampler() -> None:
     weights = sum(array.size for array in random_tensors(np.random.default_rng(0), size).values())
     conditions, times, positions, noise_and_out = 2 * 5 * 4, 3 * 4, 1 * 4, 2 * 3
     assert work.bytes_moved == 4 * (weights + conditions + times + positions + noise_and_out)
+
+
+def test_spade_block() -> None:
+    """A norm of 2 x 3-channel input enlarged to 4 x 4 pixels, and another of the same input."""
+    first, second = Norm(2, 3, 2, 0.2), Norm(2, 3, 2, 1.0, shares_input=True)
+    one, two = block_work((first,), "float16"), block_work((first, second), "float16")
+    assert one.bytes_moved == 2 * (4 * 3 + 16 * 6 + 16 * 3)
+    assert one.flops == 4 * 12 + 6 * 48
+    assert two.bytes_moved - one.bytes_moved == 2 * (16 * 6 + 16 * 3)
+    assert two.flops - one.flops == 6 * 48
+
+
+def test_spade_segments() -> None:
+    """A map of 2 x 2 pixels and 3 channels, to 5 channels of 8 x 8 pixels."""
+    work = segments_work(2, (3, 5), 4, "float32")
+    assert work.flops == 2 * (16 + 4 + 4 + 1) * 4 * 3 * 5
+    assert work.bytes_moved == 4 * (4 * 3 + 64 * 5 + 9 * 3 * 5)
