@@ -21,20 +21,16 @@ torch = pytest.importorskip("torch")
 from vasa_cam.render.volume import keypoints  # noqa: E402
 from vasa_cam.render.volume.appearance import AppearanceExtractor  # noqa: E402
 from vasa_cam.render.volume.motion_extractor import MotionExtractor  # noqa: E402
-from vasa_cam.render.volume.retargeting import (  # noqa: E402
-    eye_network,
-    lip_network,
-    stitching_network,
-)
+from vasa_cam.render.volume.retargeting import Retargeting  # noqa: E402
 
 pytestmark = pytest.mark.neural
 
 NETWORKS: dict[str, Callable[[], Any]] = {
     "F": AppearanceExtractor,
     "M": MotionExtractor,
-    "S_stitching": stitching_network,
-    "S_lip": lip_network,
-    "S_eye": eye_network,
+    "S_stitching": lambda: Retargeting().stitching,
+    "S_lip": lambda: Retargeting().lip,
+    "S_eye": lambda: Retargeting().eye,
 }
 
 
@@ -87,16 +83,23 @@ def test_retargeting_is_golden(goldens: Goldens, name: str) -> None:
 
 
 def test_stitching_of_real_keypoints_is_golden(goldens: Goldens) -> None:
-    golden, network = (
-        goldens.golden("S_apply"),
-        with_rule_weights(goldens, "S_stitching", stitching_network()),
-    )
-    both = np.concatenate([golden["kp_source"], golden["kp_driving"]], axis=1).reshape(1, -1)
-    with torch.inference_mode():
-        delta = network(torch.from_numpy(both)).numpy()
-    assert relative_l2(delta, golden["delta"]) <= GATE
-    moved = keypoints.stitched(golden["kp_driving"], delta)
-    assert relative_l2(moved, golden["kp_driving_new"]) <= GATE
+    golden, retargeting = goldens.golden("S_apply"), Retargeting()
+    with_rule_weights(goldens, "S_stitching", retargeting.stitching)
+    moved = retargeting.stitch(golden["kp_source"][0], golden["kp_driving"].repeat(2, axis=0))
+    assert relative_l2(moved, golden["kp_driving_new"].repeat(2, axis=0)) <= GATE
+
+
+def test_lip_and_eye_offsets_are_what_the_networks_give(goldens: Goldens) -> None:
+    retargeting = Retargeting()
+    for name, network in (("S_lip", retargeting.lip), ("S_eye", retargeting.eye)):
+        with_rule_weights(goldens, name, network)
+    lip, eye = goldens.golden("S_lip"), goldens.golden("S_eye")
+    row = lip["input"][0]
+    found = retargeting.lip_offsets(row[:63].reshape(21, 3), row[63], row[64])
+    assert relative_l2(found.reshape(-1), lip["output"][0]) <= GATE
+    row = eye["input"][1]
+    found = retargeting.eye_offsets(row[:63].reshape(21, 3), (row[63], row[64]), row[65])
+    assert relative_l2(found.reshape(-1), eye["output"][1]) <= GATE
 
 
 @pytest.mark.parametrize("network", [AppearanceExtractor, MotionExtractor])
@@ -107,4 +110,4 @@ def test_a_picture_of_another_size_is_refused(network: Callable[[], Any]) -> Non
 
 def test_keypoints_of_another_number_are_refused() -> None:
     with pytest.raises(ValueError, match=r"input must be \[\*, 126\], got \[1, 63\]"):
-        stitching_network()(torch.zeros(1, 63))
+        Retargeting().stitching(torch.zeros(1, 63))

@@ -36,6 +36,9 @@ _OPENINGS: Final[dict[int, tuple[tuple[int, int, int, int], ...]]] = {
 }
 _SHORTEST: Final = 1e-3
 
+MEASURED_LAYOUTS: Final = tuple(_OPENINGS)
+"""Numbers of landmarks in which `openings` finds eyes and mouth."""
+
 
 @dataclass(frozen=True)
 class CropConfig:

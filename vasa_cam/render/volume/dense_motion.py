@@ -38,14 +38,16 @@ def identity_grid(depth: int, side: int, like: torch.Tensor) -> torch.Tensor:
 
 
 def sample(volume: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
-    """Trilinear samples of [N, C, D, H, W] at [N, D, H, W, 3], zeros outside.
+    """Trilinear samples of [N, C, D, H, W] at float32 [N, D, H, W, 3], zeros outside.
 
     The grid's corners are voxel centres and the sampler's are voxel edges, so that the identity
-    grid zooms in slightly; the public weights were trained with that.
+    grid zooms in slightly; the public weights were trained with that. Computed in float32: 16-bit
+    coordinates would be off by a tenth of a voxel.
     """
-    return functional.grid_sample(
-        volume, grid.to(volume.dtype), mode="bilinear", padding_mode="zeros", align_corners=False
+    moved = functional.grid_sample(
+        volume.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False
     )
+    return moved.to(volume.dtype)
 
 
 class UpBlock(nn.Module):

@@ -18,12 +18,15 @@ class ConvNormRelu(nn.Module):
         flat = dimensions == 2
         self.conv = (nn.Conv2d if flat else nn.Conv3d)(channels, width, 3, padding=1)
         self.norm = (nn.BatchNorm2d if flat else nn.BatchNorm3d)(width)
-        self._window = ((2, 2) if flat else (1, 2, 2)) if pool else None
-        self._pool = functional.avg_pool2d if flat else functional.avg_pool3d
+        self.pool = pool
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = functional.relu(self.norm(self.conv(x)))
-        return x if self._window is None else self._pool(x, self._window)
+        if not self.pool:
+            return x
+        # With the depth among the channels: torch pools volumes in fewer dtypes than pictures.
+        small = functional.avg_pool2d(x.flatten(1, -3), 2)
+        return small.unflatten(1, x.shape[1:-2])
 
 
 class ResidualBlock3d(nn.Module):

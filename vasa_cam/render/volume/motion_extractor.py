@@ -6,13 +6,19 @@ Once per photo; per frame only where a video drives.
 from __future__ import annotations
 
 import itertools
+from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
 
 from vasa_cam.render.volume.config import VolumeConfig
+from vasa_cam.render.volume.keypoints import degrees
 from vasa_cam.render.volume.layers import check_shape
+
+Floats = npt.NDArray[np.float32]
 
 _EPSILON = 1e-6  # of every norm in this network
 
@@ -114,3 +120,23 @@ class MotionExtractor(nn.Module):
         check_shape("image", image, (None, 3, side, side))
         values: dict[str, torch.Tensor] = self.detector(image)
         return values
+
+
+class Observed(NamedTuple):
+    """What pictures show: kp and exp [N, K, 3], scale [N], t [N, 3], angles [N] in degrees."""
+
+    kp: Floats
+    exp: Floats
+    scale: Floats
+    t: Floats
+    pitch: Floats
+    yaw: Floats
+    roll: Floats
+
+
+def observe(network: MotionExtractor, images: torch.Tensor) -> Observed:
+    """The network's values for pictures [N, 3, S, S] in words of geometry."""
+    values = {name: value.float().cpu().numpy() for name, value in network(images).items()}
+    kp, exp = (values[name].reshape(len(images), -1, 3) for name in ("kp", "exp"))
+    angles = (degrees(values[name]) for name in ("pitch", "yaw", "roll"))
+    return Observed(kp, exp, values["scale"][:, 0], values["t"], *angles)
