@@ -25,6 +25,12 @@ __device__ __forceinline__ BFloat16 read_one(const BFloat16* at) {
 __device__ __forceinline__ void widen(std::uint32_t word, float* values, float) {
   values[0] = __uint_as_float(word);
 }
+__device__ __forceinline__ std::uint32_t narrow(const float* values, float) {
+  return __float_as_uint(values[0]);
+}
+
+#ifdef __CUDACC__
+
 __device__ __forceinline__ void widen(std::uint32_t word, float* values, Half) {
   __half2 pair;
   memcpy(&pair, &word, sizeof pair);
@@ -35,10 +41,6 @@ __device__ __forceinline__ void widen(std::uint32_t word, float* values, Half) {
 __device__ __forceinline__ void widen(std::uint32_t word, float* values, BFloat16) {
   values[0] = __uint_as_float(word << 16);
   values[1] = __uint_as_float(word & 0xffff0000u);
-}
-
-__device__ __forceinline__ std::uint32_t narrow(const float* values, float) {
-  return __float_as_uint(values[0]);
 }
 __device__ __forceinline__ std::uint32_t narrow(const float* values, Half) {
   const __half2 pair = __floats2half2_rn(values[0], values[1]);
@@ -52,6 +54,22 @@ __device__ __forceinline__ std::uint32_t narrow(const float* values, BFloat16) {
   memcpy(&word, &pair, sizeof word);
   return word;
 }
+
+#else
+
+// Where the C++ tests run kernels on a CPU.
+template <class T>
+void widen(std::uint32_t word, float* values, T) {
+  values[0] = to_float(T{static_cast<std::uint16_t>(word)});
+  values[1] = to_float(T{static_cast<std::uint16_t>(word >> 16)});
+}
+template <class T>
+std::uint32_t narrow(const float* values, T) {
+  const std::uint32_t upper = from_float<T>(values[1]).bits;
+  return upper << 16 | from_float<T>(values[0]).bits;
+}
+
+#endif
 
 }  // namespace detail
 

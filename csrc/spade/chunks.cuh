@@ -4,7 +4,7 @@
 
 #include <type_traits>
 
-#include "common/cuda_check.cuh"
+#include "common/launch.cuh"
 #include "common/packs.cuh"
 #include "spade/spade_checks.h"
 

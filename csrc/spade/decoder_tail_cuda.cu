@@ -1,6 +1,6 @@
 // CUDA twin of decoder_tail, on the caller's stream: a thread for each cell.
-#include "common/cuda_check.cuh"
 #include "common/half.h"
+#include "common/launch.cuh"
 #include "spade/spade_checks.h"
 #include "spade/tail_math.h"
 
@@ -46,12 +46,12 @@ __global__ void __launch_bounds__(kThreads) tail_kernel(TailParams p) {
 }
 
 template <class T>
-void launch_typed(const TailParams& p, cudaStream_t stream) {
+void launch_typed(const TailParams& p, void* stream) {
   const dim3 blocks(blocks_for(p.height * p.width, kThreads), static_cast<unsigned>(p.images));
   if (p.stride % 4 == 0 && reinterpret_cast<std::uintptr_t>(p.x) % sizeof(Quarter<T>) == 0) {
-    tail_kernel<T, true><<<blocks, kThreads, 0, stream>>>(p);
+    launch_kernel(tail_kernel<T, true>, blocks, kThreads, stream, p);
   } else {
-    tail_kernel<T, false><<<blocks, kThreads, 0, stream>>>(p);
+    launch_kernel(tail_kernel<T, false>, blocks, kThreads, stream, p);
   }
 }
 
@@ -61,10 +61,7 @@ void launch_decoder_tail(const TailParams& p, int device_id, void* stream) {
   require(p.images <= kMostBlocks && p.height * p.width < (1LL << 31) - kThreads, "decoder_tail",
           "on a GPU, x must have at most 65,535 images, of less than 2^31 cells");
   const CudaDeviceGuard guard(device_id);
-  with_float_type(p.dtype, [&](auto zero) {
-    launch_typed<decltype(zero)>(p, static_cast<cudaStream_t>(stream));
-  });
-  VASA_CUDA_CHECK(cudaGetLastError());
+  with_float_type(p.dtype, [&](auto zero) { launch_typed<decltype(zero)>(p, stream); });
 }
 
 }  // namespace vasa_cam

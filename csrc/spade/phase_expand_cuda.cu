@@ -69,15 +69,15 @@ __global__ void __launch_bounds__(kThreads) expand_kernel(PhaseParams p) {
 }
 
 template <class T, bool kPacked>
-void launch_typed(const PhaseParams& p, cudaStream_t stream) {
+void launch_typed(const PhaseParams& p, void* stream) {
   const dim3 blocks(blocks_for(p.width * p.channels / kChunk<T, kPacked>, kThreads),
                     static_cast<unsigned>(p.height), static_cast<unsigned>(p.images));
   if (p.factor == 4) {
-    expand_kernel<T, kPacked, 4><<<blocks, kThreads, 0, stream>>>(p);
+    launch_kernel(expand_kernel<T, kPacked, 4>, blocks, kThreads, stream, p);
   } else if (p.factor == 2) {
-    expand_kernel<T, kPacked, 2><<<blocks, kThreads, 0, stream>>>(p);
+    launch_kernel(expand_kernel<T, kPacked, 2>, blocks, kThreads, stream, p);
   } else {
-    expand_kernel<T, kPacked, 1><<<blocks, kThreads, 0, stream>>>(p);
+    launch_kernel(expand_kernel<T, kPacked, 1>, blocks, kThreads, stream, p);
   }
 }
 
@@ -96,9 +96,8 @@ void launch_phase_expand(const PhaseParams& p, int device_id, void* stream) {
     packed = packed && pack_aligned(array);
   }
   with_chunks(p.dtype, packed, [&](auto zero, auto packs) {
-    launch_typed<decltype(zero), decltype(packs)::value>(p, static_cast<cudaStream_t>(stream));
+    launch_typed<decltype(zero), decltype(packs)::value>(p, stream);
   });
-  VASA_CUDA_CHECK(cudaGetLastError());
 }
 
 }  // namespace vasa_cam

@@ -251,7 +251,6 @@ void launch_statistics(const StatisticsParams& p, int device_id, void* stream) {
   require(p.images <= kMostBlocks && p.channels <= kMostBlocks && p.parts < (1LL << 31), op,
           "on a GPU, x must have at most 65,535 images and channels, and 2^39 pixels");
   const CudaDeviceGuard guard(device_id);
-  auto* cuda_stream = static_cast<cudaStream_t>(stream);
   const bool packed = whole_packs(p.dtype, p.channels) && pack_aligned(p.x);
   with_chunks(p.dtype, packed, [&](auto zero, auto packs) {
     using T = decltype(zero);
@@ -259,14 +258,12 @@ void launch_statistics(const StatisticsParams& p, int device_id, void* stream) {
     constexpr int kSlab = PartShape<kPacked>::kAcross * kChunk<T, kPacked>;
     const dim3 blocks(static_cast<unsigned>(p.parts), blocks_for(p.channels, kSlab),
                       static_cast<unsigned>(p.images));
-    part_kernel<T, kPacked><<<blocks, kThreads, 0, cuda_stream>>>(p);
+    launch_kernel(part_kernel<T, kPacked>, blocks, kThreads, stream, p);
   });
-  VASA_CUDA_CHECK(cudaGetLastError());
   const dim3 blocks(blocks_for(p.channels, kWarp), static_cast<unsigned>(p.images));
   with_float_type(p.dtype, [&](auto zero) {
-    join_kernel<decltype(zero)><<<blocks, kThreads, 0, cuda_stream>>>(p);
+    launch_kernel(join_kernel<decltype(zero)>, blocks, kThreads, stream, p);
   });
-  VASA_CUDA_CHECK(cudaGetLastError());
 }
 
 void launch_modulate(const ModulateParams& p, int device_id, void* stream) {
@@ -276,7 +273,6 @@ void launch_modulate(const ModulateParams& p, int device_id, void* stream) {
           "on a GPU, x must have at most 65,535 images and rows, and 2^31 "
           "numbers in a row");
   const CudaDeviceGuard guard(device_id);
-  auto* cuda_stream = static_cast<cudaStream_t>(stream);
   const bool packed = whole_packs(p.dtype, p.channels) && pack_aligned(p.x) &&
                       pack_aligned(p.gamma_beta) && pack_aligned(p.out) &&
                       pack_aligned(p.statistics) && pack_aligned(p.bias);
@@ -289,12 +285,11 @@ void launch_modulate(const ModulateParams& p, int device_id, void* stream) {
     const dim3 blocks(blocks_for(columns * chunks, kThreads), static_cast<unsigned>(p.height),
                       static_cast<unsigned>(p.images));
     if (p.factor == 2) {
-      modulate_kernel<T, kPacked, 2><<<blocks, kThreads, 0, cuda_stream>>>(p);
+      launch_kernel(modulate_kernel<T, kPacked, 2>, blocks, kThreads, stream, p);
     } else {
-      modulate_kernel<T, kPacked, 1><<<blocks, kThreads, 0, cuda_stream>>>(p);
+      launch_kernel(modulate_kernel<T, kPacked, 1>, blocks, kThreads, stream, p);
     }
   });
-  VASA_CUDA_CHECK(cudaGetLastError());
 }
 
 }  // namespace vasa_cam

@@ -1,5 +1,5 @@
-// As much of CUDA as the sampler's kernels use, on a CPU: the kernels themselves run in the tests,
-// thread by thread, and what they read past an array is for AddressSanitizer to see.
+// As much of CUDA as the kernels of sampler and spade use, on a CPU: the kernels themselves run in
+// the tests, thread by thread, and what they read past an array is for AddressSanitizer to see.
 //
 // A thread of a block is a fiber, which gives way where it waits for others. Shared memory is full
 // of NaN at first; asynchronous copies arrive when they are waited for and not before; the blocks
@@ -31,6 +31,10 @@ struct alignas(16) float4 {
   float x, y, z, w;
 };
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 
 namespace emulated_cuda {
 
@@ -44,6 +48,7 @@ char* shared_memory();
 // Runs the kernel in every thread of every block, or keeps it where the stream is being captured.
 void launch(Stream* stream, dim3 blocks, int threads, const std::function<void()>& kernel);
 
+[[noreturn]] void fail(const char* message);
 void wait_for_block();
 void wait_for_warp();
 int any_of_block(int value);
@@ -100,6 +105,30 @@ inline float __shfl_xor_sync(unsigned, float value, int mask) {
 }
 inline float __shfl_sync(unsigned, float value, int lane) {
   return emulated_cuda::exchange(value, lane);
+}
+// A lane without one so far down keeps its own value.
+inline float __shfl_down_sync(unsigned, float value, int distance) {
+  const int wanted = emulated_cuda::lane() + distance;
+  return emulated_cuda::exchange(
+      value, wanted < emulated_cuda::kWarpThreads ? wanted : emulated_cuda::lane());
+}
+template <class T>
+T __ldg(const T* at) {
+  if (reinterpret_cast<std::uintptr_t>(at) % sizeof(T) != 0) {
+    emulated_cuda::fail("a load that is not aligned");
+  }
+  return *at;
+}
+inline float __fdividef(float a, float b) { return a / b; }
+inline float __uint_as_float(unsigned bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+inline unsigned __float_as_uint(float value) {
+  unsigned bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
 }
 
 enum cudaError_t { cudaSuccess, cudaErrorInvalidValue };

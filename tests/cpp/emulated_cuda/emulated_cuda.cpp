@@ -18,15 +18,15 @@ struct Graph {
   std::vector<std::function<void()>> launches;
 };
 
-namespace {
-
-constexpr std::size_t kStackBytes = 128 * 1024;
-enum class State { ready, at_block, at_warp, done };
-
 [[noreturn]] void fail(const char* message) {
   std::fprintf(stderr, "emulated CUDA: %s\n", message);
   std::abort();
 }
+
+namespace {
+
+constexpr std::size_t kStackBytes = 128 * 1024;
+enum class State { ready, at_block, at_warp, done };
 
 struct Copy {
   void* to;
