@@ -1,4 +1,4 @@
-"""JoyVASA's generator with random weights, some ten thousand numbers, as a checkpoint holds it."""
+"""JoyVASA's and Ditto's generators with few random weights, as their checkpoints hold them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ HEARD = 24
 
 def joyvasa_tensors(seed: int = 1) -> dict[str, np.ndarray]:
     """The `model` of a checkpoint, with its audio encoder and without the tables."""
+    own = joyvasa_generator(seed, HEARD, LAYERS)
+    return own | {f"audio_encoder.{k}": v for k, v in hubert_tensors(seed).items()}
+
+
+def joyvasa_generator(seed: int, heard: int, layers: int) -> dict[str, np.ndarray]:
+    """The same without an audio encoder, for one that gives `heard` numbers."""
     rng = np.random.default_rng(seed)
     shapes: dict[str, tuple[int, ...]] = {
         "start_audio_feat": (1, PREVIOUS, WIDTH),
         "start_motion_feat": (1, PREVIOUS, MOTION),
         "null_audio_feat": (1, 1, WIDTH),
-        **_linear("audio_feature_map", WIDTH, HEARD),
+        **_linear("audio_feature_map", WIDTH, heard),
         **_linear("denoising_net.diff_step_map.0", WIDTH, WIDTH),
         **_linear("denoising_net.diff_step_map.2", WIDTH, WIDTH),
         **_linear("denoising_net.feature_proj", WIDTH, MOTION),
         **_linear("denoising_net.motion_dec.0", WIDTH // 2, WIDTH),
         **_linear("denoising_net.motion_dec.2", MOTION, WIDTH // 2),
     }
-    for layer in range(LAYERS):
+    for layer in range(layers):
         root = f"denoising_net.transformer.layers.{layer}"
         for part in ("self_attn", "multihead_attn"):
             shapes[f"{root}.{part}.in_proj_weight"] = (3 * WIDTH, WIDTH)
@@ -39,7 +45,7 @@ def joyvasa_tensors(seed: int = 1) -> dict[str, np.ndarray]:
         for key, shape in shapes.items()
     }
     tensors["denoising_net.alignment_mask"] = np.ones(2 * (PREVIOUS + WINDOW,), bool)
-    return tensors | {f"audio_encoder.{k}": v for k, v in hubert_tensors(seed).items()}
+    return tensors
 
 
 def _linear(name: str, out: int, into: int) -> dict[str, tuple[int, ...]]:
@@ -83,3 +89,50 @@ def noise(seconds: float, seed: int = 5) -> np.ndarray:
     """Sound, float32 at 16 kHz."""
     samples = np.random.default_rng(seed).standard_normal(round(16000 * seconds))
     return (0.05 * samples).astype(np.float32)
+
+
+CLIP = 12
+
+
+def ditto_tensors(seed: int = 4) -> dict[str, np.ndarray]:
+    """The `model_state_dict` of a checkpoint of Ditto's, with clips of twelve frames."""
+    rng = np.random.default_rng(seed)
+    shapes: dict[str, tuple[int, ...]] = {
+        "null_cond_embed": (1, CLIP, WIDTH),
+        "null_cond_hidden": (1, WIDTH),
+        "rotary.freqs": (WIDTH // 2,),
+        **_linear("time_mlp.1", 4 * WIDTH, WIDTH),
+        **_linear("to_time_cond.0", WIDTH, 4 * WIDTH),
+        **_linear("to_time_tokens.0", 2 * WIDTH, 4 * WIDTH),
+        **_norm("norm_cond"),
+        **_linear("input_projection", WIDTH, 530),
+        **_linear("cond_projection", WIDTH, 1103),
+        **_norm("non_attn_cond_projection.0"),
+        **_linear("non_attn_cond_projection.1", WIDTH, WIDTH),
+        **_linear("non_attn_cond_projection.3", WIDTH, WIDTH),
+        **_linear("final_layer", 265, WIDTH),
+    }
+    for layer in range(2):
+        for root, parts in (
+            (f"cond_encoder.{layer}", ("self_attn",)),
+            (f"seqTransDecoder.stack.{layer}", ("self_attn", "multihead_attn")),
+        ):
+            for part in parts:
+                shapes[f"{root}.{part}.in_proj_weight"] = (3 * WIDTH, WIDTH)
+                shapes[f"{root}.{part}.in_proj_bias"] = (3 * WIDTH,)
+                shapes |= _linear(f"{root}.{part}.out_proj", WIDTH, WIDTH)
+            shapes |= _linear(f"{root}.linear1", 2 * WIDTH, WIDTH)
+            shapes |= _linear(f"{root}.linear2", WIDTH, 2 * WIDTH)
+            for norm in range(1, 2 + len(parts)):
+                shapes |= _norm(f"{root}.norm{norm}")
+            if len(parts) == 2:
+                for film in range(1, 4):
+                    shapes |= _linear(f"{root}.film{film}.block.1", 2 * WIDTH, WIDTH)
+    return {
+        key: (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
+        for key, shape in shapes.items()
+    }
+
+
+def _norm(name: str) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (WIDTH,), f"{name}.bias": (WIDTH,)}

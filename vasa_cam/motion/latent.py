@@ -36,6 +36,9 @@ ANGLES: Final = slice(67, 70)
 
 LATENT_SIZE: Final = 70
 
+ANGLE_BINS: Final = 66
+_BIN_DEG, _FIRST_BIN_DEG = 3.0, -97.5
+
 
 @dataclass(frozen=True, eq=False)
 class LatentMotion:
@@ -146,3 +149,12 @@ class LatentMotion:
         ends = self.scale[before], self.scale[np.minimum(before + 1, len(self) - 1)]
         rows[:, SCALE.start] = np.clip(rows[:, SCALE.start], np.minimum(*ends), np.maximum(*ends))
         return LatentMotion.from_rows(rows, fps)
+
+
+def angle_deg(bins: Floats) -> Floats:
+    """Angles float32 [..] of scores over bins of 3 degrees [.., 66]: their mean, -97.5 .. 97.5."""
+    weights = np.exp(bins - bins.max(axis=-1, keepdims=True))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    # No matrix product: its rounding depends on how many frames are asked for at once.
+    mean = (weights * np.arange(bins.shape[-1], dtype=np.float32)).sum(axis=-1)
+    return np.asarray(_BIN_DEG * mean + _FIRST_BIN_DEG, np.float32)
