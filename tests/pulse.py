@@ -209,7 +209,7 @@ def delays_ms(
     said: Recorder,
     every_s: float = 1.0,
     window_s: float = 1.0,
-    between_ns: tuple[int, int] = (0, 1 << 62),
+    between_ns: tuple[int, int] | None = None,
 ) -> list[float]:
     """How much later what `said` recorded arrives in `heard`, by correlation, window by window.
 
@@ -220,11 +220,12 @@ def delays_ms(
 
     first, second = said.samples.astype(float), heard.samples.astype(float)
     window, found = round(window_s * RATE_HZ), []
-    for start in range(RATE_HZ, len(first) - window, round(every_s * RATE_HZ)):
+    begin, end = RATE_HZ, len(first) - window
+    if between_ns is not None:
+        begin, end = (min(end, max(begin, said.sample_at(time_ns))) for time_ns in between_ns)
+    for start in range(begin, end, round(every_s * RATE_HZ)):
         part = first[start : start + window]
         said_ns = said.time_ns(start)
-        if not between_ns[0] <= said_ns <= between_ns[1]:
-            continue
         place = heard.sample_at(said_ns) - RATE_HZ // 2
         around = second[max(0, place) : place + window + 2 * RATE_HZ]
         if np.abs(part).max() < 0.01 or place < 0 or len(around) < window + RATE_HZ:
