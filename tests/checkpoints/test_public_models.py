@@ -1,28 +1,19 @@
-"""LivePortrait's and HuBERT's files as torch and transformers write them, added and read back."""
+"""Spectral norms as torch applies them; HuBERT as transformers and torch write it, and back."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import run_cli
-from volume_goldens import Goldens, find_goldens
 
 from vasa_cam.checkpoints.fold import fold_spectral_norm
 from vasa_cam.checkpoints.recognise import recognise
-from vasa_cam.checkpoints.registry import add_model, choose_parts, find_model, verify_model
+from vasa_cam.checkpoints.registry import add_model, choose_parts, verify_model
 from vasa_cam.checkpoints.stored import RefusedError
 from vasa_cam.errors import InputError
 
 pytestmark = pytest.mark.neural
-
-
-@pytest.fixture(scope="module")
-def goldens(shared: Path) -> Goldens:
-    """Weights by the rule."""
-    return find_goldens(shared)
 
 
 def test_a_spectral_norm_is_folded_as_torch_applies_it() -> None:
@@ -121,56 +112,3 @@ def test_a_hubert_that_brings_code_is_refused(hubert: Path, tmp_path: Path) -> N
         with pytest.raises(InputError, match=words):
             add_model("hubert", "hubert", parts, "here", folder=tmp_path / "models")
     assert list((tmp_path / "models").iterdir()) == []
-
-
-@pytest.mark.slow
-def test_liveportrait_as_it_is_published(goldens: Goldens, tmp_path: Path) -> None:
-    """All five files, in torch's formats of then and now, half precision among them."""
-    import torch
-
-    download = tmp_path / "download"
-    (download / "base").mkdir(parents=True)
-
-    def tensors(name: str) -> dict[str, torch.Tensor]:
-        return {key: torch.from_numpy(value) for key, value in goldens.state(name).items()}
-
-    torch.save(tensors("F"), download / "base" / "1.pth", _use_new_zipfile_serialization=False)
-    torch.save(tensors("M"), download / "base" / "2.pth")
-    torch.save({k: v.half() if v.is_floating_point() else v for k, v in tensors("W").items()},
-               download / "base" / "3.pth")  # fmt: skip
-    decoder = tensors("G")
-    torch.save({"model": decoder, "epoch": 3}, download / "base" / "4.pth")
-    networks = {"retarget_shoulder": "stitching", "retarget_mouth": "lip", "retarget_eye": "eye"}
-    torch.save(
-        {
-            name: {f"module.{k}": v for k, v in tensors(f"S_{short}").items()}
-            for name, short in networks.items()
-        },
-        download / "5.pth",
-    )
-    data = {"XDG_DATA_HOME": str(tmp_path / "data")}
-    done = run_cli("models", "add", download, "--yes", cwd=tmp_path, **data)
-    assert done.returncode == 0, done.stderr
-    assert "base/4.pth: liveportrait, decoder: all 182 tensors are there" in done.stderr
-    assert "InsightFace" in done.stderr
-    shutil.rmtree(download)
-    good = run_cli("models", "verify", "liveportrait", cwd=tmp_path, **data)
-    assert good.returncode == 0 and good.stdout.count(": good") == 5
-
-    model = find_model("liveportrait", folder=tmp_path / "data" / "vasa-cam" / "models")
-    for part, name in (("appearance", "F"), ("motion", "M")):
-        kept, expected = model.tensors(part), goldens.state(name)
-        assert kept.keys() == expected.keys()
-        assert all(np.array_equal(kept[key], expected[key]) for key in kept)
-    kept, expected = model.tensors("decoder"), goldens.folded("G")
-    assert kept.keys() == expected.keys()
-    for key, array in kept.items():
-        np.testing.assert_allclose(array, expected[key], rtol=1e-6, err_msg=key)
-    warping = goldens.state("W")
-    for key, array in model.tensors("warping").items():
-        assert array.dtype == warping[key].dtype
-        np.testing.assert_array_equal(array, warping[key].astype(np.float16).astype(array.dtype))
-    small = model.tensors("stitching")
-    for name in networks.values():
-        for key, array in goldens.state(f"S_{name}").items():
-            np.testing.assert_array_equal(small[f"{name}.{key}"], array)

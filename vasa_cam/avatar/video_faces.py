@@ -69,7 +69,7 @@ def find_faces(
     scores: list[F32] = []
     size, several = (0, 0), False
     last: F32 | None = None
-    frames = _frames(video)
+    frames = video_frames(video)
     first = next(frames)  # a file without pictures is refused before a model is looked for
     with _landmarker(models_dir) as detect:
         for time_s, rgb, total in chain((first,), frames):
@@ -149,8 +149,11 @@ def _by_name(categories: list[Any]) -> F32:
     return scores
 
 
-def _frames(video: Path) -> Iterator[tuple[float, U8, int]]:
-    """(time in seconds, uint8 [H, W, 3] upright, frames in all or 0) of every frame."""
+def video_frames(video: Path) -> Iterator[tuple[float, U8, int]]:
+    """(time in seconds, uint8 [H, W, 3] upright, frames in all or 0) of every frame.
+
+    At most 1280 pixels on the longer side. Raises InputError for files without pictures.
+    """
     import av
     from av.error import FFmpegError
 

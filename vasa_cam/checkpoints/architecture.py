@@ -194,11 +194,13 @@ def joyvasa_denoiser(width: int, motion_width: int, tokens: int) -> Keys:
     yield from _layer("motion_dec.2", motion_width, width // 2)
 
 
-def joyvasa(width: int, motion_width: int, previous: int, window: int = 100) -> Keys:
-    """JoyVASA's motion generator without its audio encoder."""
+def joyvasa(
+    width: int, motion_width: int, previous: int, window: int = 100, heard: int = 768
+) -> Keys:
+    """JoyVASA's motion generator without its audio encoder, which gives `heard` numbers."""
     for key, expected in joyvasa_denoiser(width, motion_width, previous + window):
         yield f"denoising_net.{key}", expected
-    yield from _layer("audio_feature_map", width, 768)
+    yield from _layer("audio_feature_map", width, heard)
     yield "start_audio_feat", Expected((1, previous, width))
     yield "start_motion_feat", Expected((1, previous, motion_width))
     yield "null_audio_feat", Expected((1, 1, width))

@@ -192,7 +192,7 @@ def _joyvasa(path: Path, tensors: Mapping[str, StoredTensor], content: Content) 
 
 
 def joyvasa_sizes(tensors: Mapping[str, Any]) -> dict[str, int]:
-    """Width of a token, numbers of a motion, previous frames and a window's, from the tensors."""
+    """Sizes of JoyVASA's generator from the tensors, as `architecture.joyvasa` takes them."""
     projection = _shape(tensors, "denoising_net.feature_proj.weight", 2)
     previous = _shape(tensors, "start_motion_feat", 3)[1]
     mask = tensors.get("denoising_net.alignment_mask")
@@ -202,6 +202,7 @@ def joyvasa_sizes(tensors: Mapping[str, Any]) -> dict[str, int]:
         "motion_width": projection[1],
         "previous": previous,
         "window": window if mask is None else window - previous,
+        "heard": _shape(tensors, "audio_feature_map.weight", 2)[1],
     }
 
 
@@ -212,9 +213,13 @@ def joyvasa_keys(tensors: Mapping[str, Any]) -> Iterator[tuple[str, Expected]]:
         for key, expected in architecture.joyvasa(**joyvasa_sizes(tensors))
         if key != "denoising_net.TE.pe"
     )
-    if any(key.startswith(_AUDIO) for key in tensors):
-        for key, expected in architecture.hubert():
-            yield f"{_AUDIO}{key}", expected
+    heard = {
+        key.removeprefix(_AUDIO): tensor
+        for key, tensor in tensors.items()
+        if key.startswith(_AUDIO)
+    }
+    for key, expected in hubert_keys(heard) if heard else ():
+        yield f"{_AUDIO}{key}", expected
 
 
 def _ditto(path: Path, tensors: Mapping[str, StoredTensor]) -> Part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,17 +23,37 @@ from vasa_cam.cli.control_options import (
     WeightsOption,
     controls_of,
 )
+from vasa_cam.cli.render_options import (
+    BackgroundOption,
+    BatchOption,
+    CropOption,
+    DegreesOption,
+    DeviceOption,
+    DrivingOption,
+    DtypeOption,
+    FpsOption,
+    GeneratorOption,
+    ModelOption,
+    ModelsOption,
+    MotionFpsOption,
+    MotionOption,
+    RendererOption,
+    SeedOption,
+    SizeOption,
+    ThreadsOption,
+    check_renderer,
+    given,
+)
 from vasa_cam.errors import InputError
 
 if TYPE_CHECKING:
     from vasa_cam.render_video import RenderJob, RenderReport
 
-ModelsOption = Annotated[Path | None, typer.Option(help="Folder with MediaPipe's model files.")]
-
 _FPS = re.compile(r"\d{1,4}(\.\d{1,6})?|\d{1,7}/[1-9]\d{0,5}")
 
 
 def render(
+    context: typer.Context,
     portrait: Annotated[Path, typer.Argument(help="A photo, or a .vasa avatar.")],
     audio: Annotated[
         Path | None, typer.Argument(help="The voice: a sound file, or a video's sound.")
@@ -40,12 +61,10 @@ def render(
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Video to write: .mp4, .mov, .mkv or .webm.")
     ] = Path("out.mp4"),
-    fps: Annotated[str, typer.Option(help="Frames a second, such as 25, 29.97 or 60.")] = "40",
-    size: Annotated[str, typer.Option(help="Width x height in pixels.")] = "512x512",
-    background: Annotated[
-        str, typer.Option(help="photo, blur, transparent, #rrggbb or an image file.")
-    ] = "photo",
-    seed: Annotated[int, typer.Option(help="Varies head motion, gaze and blinks.", min=0)] = 0,
+    fps: FpsOption = "40",
+    size: SizeOption = "512x512",
+    background: BackgroundOption = "photo",
+    seed: SeedOption = 0,
     gaze: GazeOption = "0,0",
     distance: DistanceOption = 1.0,
     emotion: EmotionOption = "",
@@ -56,41 +75,49 @@ def render(
     style: StyleOption = None,
     weights: WeightsOption = None,
     public_encoder: PublicEncoderOption = None,
-    motion: Annotated[
-        Path | None, typer.Option(help="Drive from this Live Link Face CSV instead of the voice.")
-    ] = None,
-    motion_fps: Annotated[
-        float | None, typer.Option(help="Rows a second of the CSV; default: its timecodes.")
-    ] = None,
-    degrees: Annotated[
-        bool, typer.Option("--degrees", help="Head angles of the CSV are degrees, not radians.")
-    ] = False,
+    motion: MotionOption = None,
+    motion_fps: MotionFpsOption = None,
+    degrees: DegreesOption = False,
     models: ModelsOption = None,
-    threads: Annotated[int, typer.Option(help="CPU threads.", min=1, max=64)] = 2,
+    threads: ThreadsOption = 2,
+    renderer: RendererOption = "layered",
+    model: ModelOption = "liveportrait",
+    generator: GeneratorOption = "joyvasa",
+    driving: DrivingOption = None,
+    crop: CropOption = False,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    batch: BatchOption = 1,
 ) -> None:
     """Make a video of a portrait that speaks: H.264 and AAC, or with transparency."""
+    check_renderer(context, renderer)
+    if renderer == "volume":
+        from vasa_cam.cli.render_volume import run_volume
+        from vasa_cam.render_volume import NetworkChoice, VolumeInputs, VolumeJob
+
+        inputs = VolumeInputs(portrait, audio, driving, motion)
+        networks = NetworkChoice(model, generator, device, dtype, batch)
+        rate = parse_fps(fps) if given(context, "fps") else None
+        run_volume(VolumeJob(out, inputs, networks, rate, seed, not crop, models, threads))
+        return
     from vasa_cam.render.layered import RenderConfig
     from vasa_cam.render_video import RenderJob
 
-    job = RenderJob(
-        out=out,
-        voice=audio,
-        track=motion,
-        fps=parse_fps(fps),
-        seed=seed,
-        controls=controls_of(gaze, distance, emotion, (lips, face, head, blinks)),
-        style=style,
-        weights=weights,
-        public_encoder=public_encoder,
-        track_rate_hz=motion_fps,
-        track_degrees=degrees,
-        threads=threads,
-        render=RenderConfig(*parse_size(size), background),
-    )
-    report = run(job, portrait, models)
+    job = RenderJob(out, audio, motion, parse_fps(fps), seed, threads=threads)
+    controls = controls_of(gaze, distance, emotion, (lips, face, head, blinks))
+    job = replace(job, controls=controls, style=style)
+    job = replace(job, weights=weights, public_encoder=public_encoder)
+    job = replace(job, track_rate_hz=motion_fps, track_degrees=degrees)
+    job = replace(job, render=RenderConfig(*parse_size(size), background))
+    print_report(out, size, run(job, portrait, models))
+
+
+def print_report(out: Path, size: str, report: RenderReport) -> None:
+    """Say what was rendered and how fast; size: of a frame, in words."""
     typer.echo(
         f"{out}: {report.video_s:.2f} s, {report.frames} frames of {size}; "
-        f"{report.frames_per_s:.0f} frames a second, {report.speed:.1f} x real time"
+        f"{report.frames_per_s:.{0 if report.frames_per_s > 10 else 2}f} frames a second, "
+        f"{report.speed:.{1 if report.speed >= 0.1 else 3}f} x real time"
     )
 
 
