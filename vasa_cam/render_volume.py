@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +27,9 @@ from vasa_cam.motion.space import LIVEPORTRAIT_SPACE, Motion, check_space
 from vasa_cam.output.encoding import encoding_for
 from vasa_cam.output.file import VideoFile, VideoFileConfig
 from vasa_cam.render_video import RenderReport
+from vasa_cam.volume_generators import GeneratorSetting, check_generator, drives, open_generator
 
 if TYPE_CHECKING:
-    from vasa_cam.motion.latent_stream import LatentStream
     from vasa_cam.render.volume.photo import SourcePhoto
     from vasa_cam.render.volume.renderer import VolumeRenderer
 
@@ -45,7 +46,7 @@ class NetworkChoice:
     """Which networks, and where they compute.
 
     model, generator: names in the registry. device: "cpu", "cuda", "cuda:N" or "auto". dtype: of
-    warp and decoder, or "auto". batch: frames at once.
+    warp and decoder, or "auto". batch: frames at once. encoder: ONNX file that Ditto hears with.
     """
 
     model: str = FAMILY
@@ -53,6 +54,7 @@ class NetworkChoice:
     device: str = AUTO
     dtype: str = AUTO
     batch: int = 1
+    encoder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def plan_volume(job: VolumeJob) -> Model:
     check_output_path(job.out)
     model = find_model(job.networks.model, FAMILY)
     if job.inputs.driving is None:
-        _check_generator(find_model(job.networks.generator))
+        check_generator(find_model(job.networks.generator), job.networks.encoder)
     try:
         import torch  # noqa: F401
     except ImportError as error:
@@ -135,9 +137,9 @@ def open_renderer(job: VolumeJob, model: Model) -> VolumeRenderer:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if dtype == AUTO:
         dtype = "float32" if device == "cpu" else "float16"
-    drives = {} if job.inputs.driving is not None else _drives(find_model(choice.generator))
+    filmed = job.inputs.driving is not None
     try:
-        driving = DrivingConfig(**drives)
+        driving = DrivingConfig(**({} if filmed else drives(find_model(choice.generator))))
         config = VolumeRenderConfig(device, dtype, choice.batch, driving=driving)
     except ValueError as error:
         raise InputError(f"the volume renderer cannot be set up so: {error}.") from error
@@ -145,11 +147,15 @@ def open_renderer(job: VolumeJob, model: Model) -> VolumeRenderer:
 
 
 def latent_motion(
-    job: VolumeJob, renderer: VolumeRenderer, progress: Progress = lambda done, total: None
+    job: VolumeJob,
+    renderer: VolumeRenderer,
+    photo: SourcePhoto,
+    progress: Progress = lambda done, total: None,
 ) -> LatentMotion:
     """The motion of the whole voice or driving video, at the job's frame rate.
 
-    progress: of a driving video, see filmed_motion.
+    photo: what will move; some generators are told of it. progress: of a driving video, see
+    filmed_motion.
     """
     if job.inputs.driving is not None:
         from vasa_cam.render.volume.filmed import filmed_motion
@@ -159,30 +165,27 @@ def latent_motion(
     elif job.inputs.voice is not None:
         from vasa_cam.motion import latent_stream
 
-        speech = read_speech(job.inputs.voice)
-        motion = latent_stream.latent_motion(open_generator(job), speech)
+        choice, device = job.networks, str(renderer.device)
+        heads = partial(_heads, renderer, photo)
+        setting = GeneratorSetting(job.seed, device, choice.encoder, heads)
+        generator = open_generator(find_model(choice.generator), setting)
+        motion = latent_stream.latent_motion(generator, read_speech(job.inputs.voice))
     else:
         raise ValueError("latent_motion: the job has neither voice nor driving video")
     return motion if job.fps is None else motion.resampled(float(job.fps))
 
 
-def open_generator(job: VolumeJob) -> LatentStream:
-    """The generator of a job, ready to hear. Raises InputError when its files do not fit."""
-    model = find_model(job.networks.generator)
-    _check_generator(model)
-    from vasa_cam.motion.joyvasa.generator import JoyVasa
-    from vasa_cam.motion.joyvasa.stream import JoyVasaConfig, JoyVasaStream
-    from vasa_cam.motion.joyvasa.template import Template
+def _heads(renderer: VolumeRenderer, photo: SourcePhoto) -> dict[str, Floats]:
+    """What the motion extractor gives for the photo, by head, float32."""
+    import torch
 
-    facts = model.facts["generator"]
-    hubert = None if facts.get("audio_encoder") else find_model("hubert", "hubert")
-    generator = JoyVasa(
-        model.tensors("generator"),
-        Template.from_arrays(model.tensors("template")),
-        facts.get("options"),
-        None if hubert is None else hubert.tensors("encoder"),
-    )
-    return JoyVasaStream(generator, JoyVasaConfig(job.seed))
+    from vasa_cam.render.volume.crop import cut_out, find_crop, network_input
+
+    crop = find_crop(photo.landmarks_px, renderer.config.crop)
+    picture = network_input(cut_out(photo.rgb, crop), renderer.sizes.image_px)
+    with torch.inference_mode():
+        heads = renderer.motion(torch.from_numpy(picture[None]).to(renderer.device))
+    return {name: values[0].float().cpu().numpy() for name, values in heads.items()}
 
 
 def render_volume(
@@ -221,23 +224,6 @@ def render_volume(
             begun = time.monotonic()
     wall_s = time.monotonic() - started
     return RenderReport(len(motion), float(len(motion) / fps), first_s, drawing_s, wall_s)
-
-
-def _check_generator(model: Model) -> None:
-    """Raise InputError unless a model makes motion that the volume renderer draws."""
-    if model.family != "joyvasa":
-        raise InputError(
-            f"the model {model.name} ({model.family}) makes no motion from a voice alone: choose a "
-            "--generator of the kind joyvasa."
-        )
-
-
-def _drives(model: Model) -> dict[str, Any]:
-    """How the motion of a generator is meant to move a face, see DrivingConfig."""
-    _check_generator(model)
-    from vasa_cam.motion.joyvasa.stream import JoyVasaStream
-
-    return dict(JoyVasaStream.drives)
 
 
 def _sound(job: VolumeJob) -> Path | None:

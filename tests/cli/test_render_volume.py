@@ -18,7 +18,7 @@ from command_line import run_cli
 from volume_goldens import Goldens, find_goldens
 
 from vasa_cam.checkpoints import architecture
-from vasa_cam.checkpoints.registry import find_model
+from vasa_cam.checkpoints.registry import Model, find_model
 from vasa_cam.errors import InputError
 from vasa_cam.motion.csv import write_motion_csv
 from vasa_cam.motion.space import LIVEPORTRAIT_SPACE, Motion, check_space, neutral
@@ -31,6 +31,7 @@ from vasa_cam.render_volume import (
     plan_volume,
     render_volume,
 )
+from vasa_cam.volume_generators import check_generator, drives
 
 Tool = Callable[..., bytes]
 FRAMES = 3
@@ -144,7 +145,9 @@ def test_a_portrait_and_a_voice_become_a_video(
     home: Path, avatar: Path, voice: Path, tmp_path: Path, ffprobe: Tool, ffmpeg: Tool
 ) -> None:
     """From the command line, then again from Python: the same frames, the photo around them."""
+    from vasa_cam.motion.ditto.condition import DittoSource
     from vasa_cam.render.volume.photo import read_photo
+    from vasa_cam.render_volume import _heads
 
     out = tmp_path / "talk.mp4"
     done = run_cli(
@@ -167,9 +170,11 @@ def test_a_portrait_and_a_voice_become_a_video(
 
     job = VolumeJob(tmp_path / "two.mp4", VolumeInputs(avatar, voice))
     renderer = open_renderer(job, plan_volume(job))
-    motion = latent_motion(job, renderer)
+    motion = latent_motion(job, renderer, photo)
     assert (len(motion), motion.fps) == (FRAMES, 25.0)
+    heads = DittoSource.from_heads(_heads(renderer, photo))
     state = renderer.prepare(photo.rgb, photo.landmarks_px)
+    np.testing.assert_array_equal(heads.keypoints, state.pose.kp)
     keypoints = renderer.drive(state, motion)
     assert keypoints.shape == (FRAMES, 21, 3) and np.isfinite(keypoints).all()
     frame, again = (next(renderer.frames(state, motion, pasted=True)) for _ in range(2))
@@ -217,13 +222,14 @@ def test_a_driving_video_moves_the_portrait(
     job = VolumeJob(out, inputs, networks, whole=False, models_dir=shared / "models")
     renderer = open_renderer(job, plan_volume(job))
     passes: list[tuple[int, int]] = []
-    motion = latent_motion(job, renderer, lambda done, total: passes.append((done, total)))
+    photo = read_photo(avatar)
+    motion = latent_motion(job, renderer, photo, lambda *done: passes.append(done))
     assert passes[-1] == (FRAMES, FRAMES) and len(passes) == 2 * FRAMES
     assert (len(motion), motion.fps) == (FRAMES, 30.0)
     assert np.isfinite(motion.rows()).all()
     # The square stays where it is and the face moves in it.
     assert np.abs(np.diff(motion.rows(), axis=0)).max(axis=1).min() > 0
-    report = render_volume(job, renderer, read_photo(avatar), motion.cut(0, 1))
+    report = render_volume(job, renderer, photo, motion.cut(0, 1))
     assert report.frames == 1
     streams = json.loads(ffprobe("-show_streams", "-of", "json", out))["streams"]
     kinds = {stream["codec_type"]: stream for stream in streams}
@@ -289,6 +295,11 @@ def test_only_a_generator_of_motion_pairs_with_the_renderer(
     )
     with pytest.raises(InputError, match=r"liveportrait.* makes no motion from a voice"):
         plan_volume(job)
+    ditto = Model("ditto", "ditto", tmp_path, (), {}, "here")
+    with pytest.raises(InputError, match=r"hubert_streaming_fix_kv.onnx .* --encoder"):
+        check_generator(ditto, tmp_path / "missing.onnx")
+    assert drives(ditto) == {"mode": "absolute"}
+    assert drives(find_model("joyvasa"))["absolute_lips"] is True
     swapped = VolumeJob(job.out, job.inputs, NetworkChoice(model="joyvasa"))
     with pytest.raises(InputError, match="of the family joyvasa: expected one of liveportrait"):
         plan_volume(swapped)

@@ -31,6 +31,7 @@ from vasa_cam.cli.render_options import (
     DeviceOption,
     DrivingOption,
     DtypeOption,
+    EncoderOption,
     FpsOption,
     GeneratorOption,
     ModelOption,
@@ -88,6 +89,7 @@ def render(
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     batch: BatchOption = 1,
+    encoder: EncoderOption = None,
 ) -> None:
     """Make a video of a portrait that speaks: H.264 and AAC, or with transparency."""
     check_renderer(context, renderer)
@@ -96,7 +98,7 @@ def render(
         from vasa_cam.render_volume import NetworkChoice, VolumeInputs, VolumeJob
 
         inputs = VolumeInputs(portrait, audio, driving, motion)
-        networks = NetworkChoice(model, generator, device, dtype, batch)
+        networks = NetworkChoice(model, generator, device, dtype, batch, encoder)
         rate = parse_fps(fps) if given(context, "fps") else None
         run_volume(VolumeJob(out, inputs, networks, rate, seed, not crop, models, threads))
         return

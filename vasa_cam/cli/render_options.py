@@ -51,8 +51,13 @@ DtypeOption = Annotated[
 BatchOption = Annotated[
     int, typer.Option("--batch", help="volume: frames computed at once.", min=1, max=64)
 ]
+EncoderOption = Annotated[
+    Path | None, typer.Option("--encoder", help="volume: ONNX file that Ditto hears with.")
+]
 
-_OF_VOLUME: Final = frozenset({"model", "generator", "driving", "crop", "device", "dtype", "batch"})
+_OF_VOLUME: Final = frozenset(
+    {"model", "generator", "driving", "crop", "device", "dtype", "batch", "encoder"}
+)
 _OF_LAYERED: Final = frozenset(
     {
         *("size", "background", "gaze", "distance", "emotion", "lips", "face", "head", "blinks"),

@@ -33,10 +33,10 @@ def run_volume(job: VolumeJob) -> None:
             renderer = open_renderer(job, model)
         if inputs.driving is not None:
             with frame_progress("Watching", 25.0) as progress:
-                motion = latent_motion(job, renderer, progress)
+                motion = latent_motion(job, renderer, photo, progress)
         else:
             with console.status("Listening to the voice"):
-                motion = latent_motion(job, renderer)
+                motion = latent_motion(job, renderer, photo)
         with frame_progress("Rendering", float(job.fps or motion.fps)) as progress:
             report = render_volume(job, renderer, photo, motion, progress)
     height, width = photo.rgb.shape[:2]
