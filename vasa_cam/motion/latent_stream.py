@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ _BLOCK_SAMPLES: Final = 480_000  # half a minute
 class LatentStream(Protocol):
     """A generator at work on one voice."""
 
-    drives: Mapping[str, Any]
+    drives: ClassVar[Mapping[str, Any]]
     """How its motion wants to drive a source: settings of the volume renderer's DrivingConfig."""
 
     @property
