@@ -94,11 +94,11 @@ def noise(seconds: float, seed: int = 5) -> np.ndarray:
 CLIP = 12
 
 
-def ditto_tensors(seed: int = 4) -> dict[str, np.ndarray]:
-    """The `model_state_dict` of a checkpoint of Ditto's, with clips of twelve frames."""
+def ditto_tensors(seed: int = 4, frames: int = CLIP) -> dict[str, np.ndarray]:
+    """The `model_state_dict` of a checkpoint of Ditto's, with clips of so many frames."""
     rng = np.random.default_rng(seed)
     shapes: dict[str, tuple[int, ...]] = {
-        "null_cond_embed": (1, CLIP, WIDTH),
+        "null_cond_embed": (1, frames, WIDTH),
         "null_cond_hidden": (1, WIDTH),
         "rotary.freqs": (WIDTH // 2,),
         **_linear("time_mlp.1", 4 * WIDTH, WIDTH),

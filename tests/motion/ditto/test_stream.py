@@ -156,10 +156,18 @@ def test_no_frame_waits_longer_than_the_latency_says(overlap: int) -> None:
             assert waits[0] == max(waits) == round(16 * stream.latency_ms)
 
 
-def test_latency_of_the_published_live_configuration() -> None:
-    """The sum of the specification: 2 x 10 frames, and the look-ahead of hearing."""
-    frames = 2 * (80 - LIVE.overlap)
-    assert frames * 40 == 800 and LIVE.live and LIVE.steps == 10
+@pytest.mark.parametrize(
+    ("config", "latency_ms"),
+    [
+        (DittoConfig(), 3285.0),
+        (LIVE, 885.0),
+        (DittoConfig(overlap=75, live=True), 485.0),
+    ],
+)
+def test_latency_with_clips_of_the_published_length(config: DittoConfig, latency_ms: float) -> None:
+    """Frames that are waited for, and the 85 ms that hearing looks ahead."""
+    generator = Ditto(ditto_tensors(frames=80))
+    assert DittoStream(generator, _source(), _hear, config).latency_ms == pytest.approx(latency_ms)
 
 
 def test_the_seed_decides_and_nothing_else() -> None:

@@ -60,7 +60,7 @@ class ClipJoiner:
 
 def _smoothed(rows: Floats, first: int) -> Floats:
     """Rows with the pose of each from `first` on averaged with its neighbours that are there."""
-    result = rows.copy()
+    result: Floats = rows.copy()
     for index in range(first, len(rows)):
         around = rows[max(0, index - _HALF) : index + _HALF + 1, POSE]
         result[index, POSE] = around.mean(axis=0)

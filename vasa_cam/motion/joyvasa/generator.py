@@ -25,7 +25,7 @@ _NET: Final = "denoising_net."
 _AUDIO: Final = "audio_encoder."
 _TABLES: Final = ("PE.pe", "TE.pe", "alignment_mask")
 # The public training's defaults, for files without their options.
-_STEPS, _FPS = 50, 25.0
+_STEPS, _FPS, _WINDOW = 50, 25.0, 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,11 @@ class JoyVasa(nn.Module):
             mask = net.get("alignment_mask")
             self.denoiser = Denoiser(_sizes(net), positions)
             self.denoiser.load_state_dict({k: v for k, v in net.items() if k not in _TABLES})
-        except (KeyError, RuntimeError, ValueError) as error:
+            self.schedule: Schedule = cosine_schedule(int(options.get("n_diff_steps") or _STEPS))
+            self.fps = float(options.get("fps") or _FPS)
+            window = mask.shape[0] - self.previous if mask is not None else _WINDOW
+            self.window = int(options.get("n_motions") or window)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(
                 f"the JoyVASA generator could not be built ({str(error).splitlines()[0]}): "
                 "download its checkpoint again."
@@ -79,10 +83,6 @@ class JoyVasa(nn.Module):
                 f"the JoyVASA generator expects {heard} numbers of sound a frame and its audio "
                 f"encoder gives {self.hearing.width}: use the encoder that it was trained with."
             )
-        self.schedule: Schedule = cosine_schedule(int(options.get("n_diff_steps", _STEPS)))
-        self.fps = float(options.get("fps", _FPS))
-        window = mask.shape[0] - self.previous if mask is not None else 100
-        self.window = int(options.get("n_motions", window))
         self.requires_grad_(False).eval()
 
     @property
