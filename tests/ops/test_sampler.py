@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_networks import NetworkSize, Window, random_model, random_tensors, random_window
 from tolerances import tolerance
 
 from vasa_cam import ops
+from vasa_cam.bench.networks import NetworkSize, Window, random_model, random_tensors, random_window
 from vasa_cam.motion.channels import CHANNELS
 from vasa_cam.ops import SamplerModel, reference_sampler
 from vasa_cam.ops.sampler import tensor_shapes

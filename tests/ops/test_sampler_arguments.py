@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sample_networks import NetworkSize, random_model, random_tensors, random_window
 
 from vasa_cam import ops
+from vasa_cam.bench.networks import NetworkSize, random_model, random_tensors, random_window
 from vasa_cam.ops import SamplerModel
 
 TINY = NetworkSize(layers=2, width=12, hidden=20, channels=5, heads=3)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_networks import NetworkSize, random_step, random_tensors
 from tolerances import tolerance
 
 from vasa_cam import _core, ops
+from vasa_cam.bench.networks import NetworkSize, random_step, random_tensors
 from vasa_cam.ops import (
     JOYVASA_FORM,
     OWN_FORM,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vasa_cam.ops import SamplerModel
+from vasa_cam.ops import OWN_FORM, SamplerForm, SamplerModel, SamplerWindow
 from vasa_cam.ops.sampler import tensor_shapes
 
 Floats = npt.NDArray[np.float32]
@@ -37,10 +37,15 @@ class Window(NamedTuple):
     noise: Floats
 
 
-def random_tensors(rng: np.random.Generator, size: NetworkSize) -> dict[str, Floats]:
-    """Every tensor of a network of this size."""
+def random_tensors(
+    rng: np.random.Generator,
+    size: NetworkSize,
+    form: SamplerForm = OWN_FORM,
+    last: int | None = None,
+) -> dict[str, Floats]:
+    """Every tensor of a network of this size; last: numbers of a hidden head."""
     tensors = {}
-    shapes = tensor_shapes(size.layers, size.width, size.hidden, size.channels)
+    shapes = tensor_shapes(size.layers, size.width, size.hidden, size.channels, form, last)
     for name, shape in shapes.items():
         values = rng.standard_normal(shape)
         if len(shape) == 2:
@@ -82,3 +87,30 @@ def random_window(
         position=normal(frames, size.width),
         noise=normal(frames, size.channels),
     )
+
+
+def random_step(
+    rng: np.random.Generator,
+    size: NetworkSize,
+    form: SamplerForm,
+    counts: tuple[int, int, int, int],
+    noisy: bool = True,
+) -> SamplerWindow:
+    """A window for a form. counts: passes, condition, frames, steps; noisy: with fresh noise."""
+    window = random_window(rng, size, *counts)
+    passes, condition, frames, steps = counts
+    memory: Floats | None = None
+    step_noise: Floats | None = None
+    coefficients = window.coefficients
+    if form.memory:
+        seen = (passes, condition + frames, size.width)
+        memory = rng.standard_normal(seen).astype(np.float32)
+    if noisy:
+        sigma = np.linspace(0.3, 0.0, steps, dtype=np.float32)[:, None]
+        coefficients = np.concatenate([coefficients, sigma], axis=1)
+        added = (steps, frames, size.channels)
+        step_noise = rng.standard_normal(added).astype(np.float32)
+    return SamplerWindow(
+        window.condition, window.time, coefficients, window.guidance, window.position,
+        window.noise, memory, step_noise,
+    )  # fmt: skip

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from vasa_cam.bench.case import SUITES, Case
-from vasa_cam.bench.cases import layered, pipeline, pixel, sampler, spade
+from vasa_cam.bench.cases import layered, pipeline, pixel, sampler, spade, transformer
 from vasa_cam.errors import InputError
 
-_FAMILIES = (layered, pixel, sampler, spade, pipeline)
+_FAMILIES = (layered, pixel, sampler, transformer, spade, pipeline)
 
 
 def all_cases() -> list[Case]:
