@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,13 @@ from volume_models import TINY, random_networks, random_parts
 
 torch = pytest.importorskip("torch")
 
+from vasa_cam.avatar.file import load_avatar  # noqa: E402
 from vasa_cam.errors import InputError  # noqa: E402
 from vasa_cam.motion.latent import LatentMotion  # noqa: E402
 from vasa_cam.motion.space import MOTION_SIZE, Motion  # noqa: E402
 from vasa_cam.render.volume import keypoints  # noqa: E402
-from vasa_cam.render.volume.crop import CropConfig  # noqa: E402
+from vasa_cam.render.volume.avatar_source import avatar_photo  # noqa: E402
+from vasa_cam.render.volume.crop import CropConfig, eyes_and_mouth  # noqa: E402
 from vasa_cam.render.volume.driving import DrivingConfig  # noqa: E402
 from vasa_cam.render.volume.networks import VolumeNetworks  # noqa: E402
 from vasa_cam.render.volume.renderer import VolumeRenderConfig, VolumeRenderer  # noqa: E402
@@ -162,6 +166,22 @@ def test_frames_are_pasted_where_they_were_cut(photo: np.ndarray) -> None:
     inside = state.crop.points(np.argwhere(changed)[:, ::-1])
     assert changed.any() and inside.min() >= 0 and inside.max() <= 128
     assert not changed[0].any()
+
+
+def test_an_avatar_is_the_photo_it_was_made_from() -> None:
+    """The packaged one: eyes and mouth lie where its own geometry has them."""
+    avatar = load_avatar(Path(str(resources.files("vasa_cam") / "assets" / "astronaut.vasa")))
+    picture, points = avatar_photo(avatar)
+    width, height = avatar.meta.canvas_px
+    assert picture.shape == (height, width, 3) and picture.dtype == np.uint8
+    assert points.shape == (478, 2) and np.isfinite(points).all()
+    right, left = points[468], points[473]
+    assert left[0] - right[0] == pytest.approx(avatar.meta.iod_px, rel=0.1)
+    opaque = avatar.texture_rgba[..., 3] == 255
+    np.testing.assert_array_equal(picture[opaque], avatar.texture_rgba[opaque][:, :3])
+    state = renderer().prepare_avatar(avatar)
+    eyes, mouth = eyes_and_mouth(state.crop.points(points))
+    assert abs(eyes[0] - mouth[0]) < 0.5 and 20 < mouth[1] - eyes[1] < 50
 
 
 def test_pictures_show_motion(photo: np.ndarray) -> None:
