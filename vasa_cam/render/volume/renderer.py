@@ -96,7 +96,7 @@ class VolumeRenderer:
     """Draws photos with the networks of one model; follows docs/volume-renderer.md."""
 
     def __init__(self, networks: VolumeNetworks, config: VolumeRenderConfig | None = None) -> None:
-        """Moves the networks to the device of `config`. Raises InputError when there is none."""
+        """Takes the networks over, onto the device of `config`. InputError when there is none."""
         self.config = config = config or VolumeRenderConfig()
         self.sizes = networks.config
         self.device = _device(config.device)
