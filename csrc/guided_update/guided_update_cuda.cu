@@ -1,5 +1,5 @@
 // CUDA twin: a thread for each element. A window has a few thousand, so the launch is what counts.
-#include "common/cuda_check.cuh"
+#include "common/launch.cuh"
 #include "guided_update/guided_update_math.h"
 
 namespace vasa_cam {
@@ -16,9 +16,7 @@ __global__ void __launch_bounds__(kThreads) update_kernel(GuidedUpdate<T> u) {
 template <class T>
 void launch(const GuidedUpdate<T>& u, int device_id, void* stream) {
   const CudaDeviceGuard guard(device_id);
-  update_kernel<<<blocks_for(u.count, kThreads), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
-      u);
-  VASA_CUDA_CHECK(cudaGetLastError());
+  launch_kernel(update_kernel<T>, dim3(blocks_for(u.count, kThreads)), kThreads, stream, u);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // The sampler's CUDA kernels, run thread by thread on the CPU, against the CPU twin.
 #include "sampler_example.h"
+#include "vasa_cam/guided_update.h"
 
 namespace vasa_cam {
 namespace {
@@ -151,6 +152,58 @@ TEST(SamplerKernels, RefusesWhatDoesNotFit) {
   EXPECT_THROW(SamplerModel(example.tensors, 3, Device::cpu, 0, DType::f16), std::invalid_argument);
   SamplerExample long_window({1, 16, 16, 1, 1, 1, 3000, 1, 1});
   EXPECT_THROW(run_kernels(long_window, DType::f16), std::invalid_argument);
+}
+
+template <class T>
+void expect_same_update(std::int64_t count, bool noisy) {
+  std::vector<float> noised(static_cast<std::size_t>(count));
+  std::vector<float> noise(noised.size());
+  std::vector<float> weights{1.5f, -0.25f, -0.25f};
+  std::vector<T> outputs(3 * noised.size());
+  std::uint32_t state = 1;
+  const auto next = [&state] {
+    state = state * 1664525u + 1013904223u;
+    return static_cast<float>(state >> 8) / 8388608.0f - 1.0f;
+  };
+  for (float& value : noised) value = next();
+  for (float& value : noise) value = next();
+  for (T& value : outputs) value = from_float<T>(next());
+  std::vector<float> found(noised.size());
+  std::vector<float> clean(noised.size());
+  std::vector<float> expected(noised.size());
+  GuidedUpdateArrays arrays;
+  arrays.noised = view_of(noised, {count});
+  arrays.outputs = view_of(outputs, {3, count});
+  arrays.weights = view_of(weights, {3});
+  if (noisy) arrays.noise = view_of(noise, {count});
+  arrays.out = view_of(expected, {count});
+  const UpdateCoefficients coefficients{0.6f, 0.45f, noisy ? 0.2f : 0.0f};
+  guided_update(arrays, coefficients, nullptr);
+  arrays.clean = view_of(clean, {count});
+  arrays.out = view_of(found, {count});
+  for (TensorView* view : {&arrays.noised, &arrays.outputs, &arrays.weights, &arrays.noise,
+                           &arrays.clean, &arrays.out}) {
+    view->device = Device::cuda;
+  }
+  guided_update(arrays, coefficients, nullptr);
+  for (std::size_t at = 0; at < found.size(); ++at) {
+    ASSERT_NEAR(found[at], expected[at], 1e-6f) << "at " << at;
+    float sum = 0.0f;
+    for (std::size_t pass = 0; pass < 3; ++pass) {
+      sum += weights[pass] * to_float(outputs[pass * found.size() + at]);
+    }
+    ASSERT_NEAR(clean[at], sum, 1e-6f) << "at " << at;
+  }
+}
+
+TEST(SamplerKernels, GuidedUpdateAgreesWithTheCpu) {
+  for (const std::int64_t count : {1, 255, 256, 513}) {
+    for (const bool noisy : {false, true}) {
+      expect_same_update<float>(count, noisy);
+      expect_same_update<Half>(count, noisy);
+      expect_same_update<BFloat16>(count, noisy);
+    }
+  }
 }
 
 }  // namespace
