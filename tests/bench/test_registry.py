@@ -19,8 +19,6 @@ _NO_CASE = {
     *("build_info", "get_num_threads", "set_num_threads", "default_matrix"),  # no work
     *("phase_weights", "statistics_workspace"),  # preparations
     *("triad", "multiply_add"),  # what everything else is measured against
-    "sample",  # `sample_window` with its arguments in one
-    *("guided_update", "warp_volume", "dense_motion_input", "dense_motion_warp"),
 }
 
 

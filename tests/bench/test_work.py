@@ -10,6 +10,12 @@ from vasa_cam.bench.cases.layered import compose_over_work, expression_work, war
 from vasa_cam.bench.cases.pixel import pixel_work
 from vasa_cam.bench.cases.sampler import WindowSize, sampler_work
 from vasa_cam.bench.cases.spade import Norm, block_work, segments_work
+from vasa_cam.bench.cases.volume import (
+    VolumeSize,
+    dense_motion_input_work,
+    dense_motion_warp_work,
+    warp_volume_work,
+)
 from vasa_cam.bench.networks import NetworkSize, random_tensors
 
 
@@ -83,3 +89,23 @@ def test_spade_segments() -> None:
     work = segments_work(2, (3, 5), 4, "float32")
     assert work.flops == 2 * (16 + 4 + 4 + 1) * 4 * 3 * 5
     assert work.bytes_moved == 4 * (4 * 3 + 64 * 5 + 9 * 3 * 5)
+
+
+def test_warp_volume() -> None:
+    """2 samples of 2 x 3 x 4 voxels and 5 channels in half precision."""
+    work = warp_volume_work(VolumeSize(2, 2, 3, 4, 5), "float16")
+    assert work.bytes_moved == 2 * 24 * 5 * 2 * 2 + 2 * 24 * 3 * 4
+    # Eight neighbours of five channels, a product and a sum each, and their weights.
+    assert work.flops == 48 * (8 * 5 * 2 + 30)
+
+
+def test_dense_motion() -> None:
+    """2 x 2 x 2 voxels, 3 keypoints: 4 candidates of one heat and 4 looked-up channels."""
+    size = VolumeSize(1, 2, 2, 2, 6, 3)
+    work = dense_motion_input_work(size, "float32")
+    assert work.bytes_moved == 8 * 4 * 4 + 8 * 4 * 4 * 5 + 2 * 3 * 3 * 4
+    # Seven interpolations of three operations a channel; eight operations a keypoint's heat.
+    assert work.flops == 8 * (4 * 4 * 7 * 3 + 3 * 8)
+    work = dense_motion_warp_work(size, "float16")
+    assert work.bytes_moved == 8 * 4 * 2 + 2 * 8 * 6 * 2 + 2 * 3 * 3 * 4
+    assert work.flops == 8 * (4 * 4 + 6 * 3 + 16 * 6 + 30)

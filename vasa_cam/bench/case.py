@@ -89,7 +89,8 @@ class Trial:
 class Goal:
     """A number to reach, from the project's plan; it was set for an H100.
 
-    times_faster: (way, ratio) pairs. share: of the measured roofline.
+    times_faster: (way, ratio) pairs. share: of the measured roofline. devices: where the case
+    stands in the table of goals: half precision for a GPU, single for the CPU twins.
     """
 
     what: str
@@ -97,6 +98,7 @@ class Goal:
     milliseconds: float | None = None
     times_faster: tuple[tuple[str, float], ...] = ()
     share: float | None = None
+    devices: tuple[str, ...] = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ Clock = Literal["device", "wall"]
 _SHORTEST_READING_S: Final = 200e-6
 """A clock read every few microseconds would show itself and the timer's grain."""
 _WARM_ONCE_S: Final = 0.02
-"""A call that takes longer fills the caches itself; running it once more only costs time."""
+"""A call that takes longer has filled the caches itself: its first run is the reading."""
 _DEFAULT_CACHE_BYTES: Final = 64 << 20
 _FLUSH_FACTOR: Final = 1.25
 _HOLD_NUMBERS: Final = 2048
@@ -59,6 +59,10 @@ class Device(ABC):
     @abstractmethod
     def finish(self) -> None:
         """Wait until everything sent has been computed."""
+
+    @abstractmethod
+    def host_copy(self, array: Any) -> Callable[[Any], npt.NDArray[Any]]:
+        """A function that copies arrays like this one to host memory of their own and waits."""
 
     def repeats(self, call: Call) -> int:
         """How often a call must run for a reading long enough to trust."""
@@ -98,8 +102,9 @@ class CpuDevice(Device):
         else:
             start = time.perf_counter()
             call()  # the ways take turns: the other one's data lies in the caches
-            if time.perf_counter() - start > _WARM_ONCE_S:
-                repeats = 1
+            once = time.perf_counter() - start
+            if once > _WARM_ONCE_S:
+                return lambda: once
         start = time.perf_counter()
         for _ in range(repeats):
             call()
@@ -108,6 +113,15 @@ class CpuDevice(Device):
 
     def finish(self) -> None:
         """Nothing is ever outstanding."""
+
+    def host_copy(self, array: Any) -> Callable[[Any], npt.NDArray[Any]]:
+        host = np.empty(array.shape, array.dtype)
+
+        def copy(values: Any) -> npt.NDArray[Any]:
+            np.copyto(host, values)
+            return host
+
+        return copy
 
     def _flush(self) -> None:
         """Read more than the caches hold, on every core, as each has some of its own."""
@@ -186,6 +200,27 @@ class CudaDevice(Device):
             import cupy
 
             cupy.cuda.Device(self.place[1]).synchronize()
+
+    def host_copy(self, array: Any) -> Callable[[Any], npt.NDArray[Any]]:
+        if self.library == "torch":
+            import torch
+
+            pinned = torch.empty(array.shape, dtype=array.dtype, pin_memory=True)
+            host: npt.NDArray[Any] = pinned.numpy()
+        else:
+            import cupyx
+
+            host = cupyx.empty_pinned(array.shape, array.dtype)
+
+        def copy(values: Any) -> npt.NDArray[Any]:
+            if self.library == "torch":
+                pinned.copy_(values, non_blocking=True)
+            else:
+                values.get(out=host, blocking=False)
+            self.finish()
+            return host
+
+        return copy
 
     def _flush(self) -> None:
         if self._flushed is None:

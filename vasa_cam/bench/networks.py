@@ -10,6 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from vasa_cam.motion.channels import CHANNELS
+from vasa_cam.motion.generator import GeneratorConfig, WindowInputs
+from vasa_cam.motion.space import COEFFICIENTS
 from vasa_cam.ops import OWN_FORM, SamplerForm, SamplerModel, SamplerWindow
 from vasa_cam.ops.sampler import tensor_shapes
 
@@ -114,3 +117,25 @@ def random_step(
         window.condition, window.time, coefficients, window.guidance, window.position,
         window.noise, memory, step_noise,
     )  # fmt: skip
+
+
+def generator_inputs(
+    rng: np.random.Generator, config: GeneratorConfig, hop: int
+) -> tuple[WindowInputs, Floats]:
+    """What a window of the motion generator is drawn from, of the sizes that it has in a call, and
+    the encoder's estimate of the mouth [hop, 54]."""
+
+    def normal(*shape: int, size: float = 0.3) -> Floats:
+        return (size * rng.standard_normal(shape)).astype(np.float32)
+
+    inputs = WindowInputs(
+        x_pre=normal(config.previous, CHANNELS),
+        a_pre=normal(config.previous, config.audio_size),
+        a=normal(hop, config.audio_size),
+        gaze=normal(2),
+        distance=normal(1),
+        emotion=normal(COEFFICIENTS),
+        slow=normal(config.slow_size),
+        heard=hop,
+    )
+    return inputs, normal(hop, CHANNELS)

@@ -6,10 +6,19 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from vasa_cam.bench.case import SUITES, Case
-from vasa_cam.bench.cases import layered, pipeline, pixel, sampler, spade, transformer
+from vasa_cam.bench.cases import (
+    layered,
+    models,
+    pipeline,
+    pixel,
+    sampler,
+    spade,
+    transformer,
+    volume,
+)
 from vasa_cam.errors import InputError
 
-_FAMILIES = (layered, pixel, sampler, transformer, spade, pipeline)
+_FAMILIES = (layered, pixel, sampler, transformer, volume, spade, models, pipeline)
 
 
 def all_cases() -> list[Case]:
@@ -36,7 +45,7 @@ def choose(
         if case.suite in wanted
         and device in case.devices
         and fnmatchcase(case.name, pattern)
-        and (case.goal is not None or not goals)
+        and (not goals or (case.goal is not None and device in case.goal.devices))
     ]
     if not chosen:
         raise InputError(

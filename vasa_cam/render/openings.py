@@ -167,7 +167,7 @@ class Mouth:
         ops.aperture(vertices, *self.chains, out=self.aperture)
         if self.aperture[5] <= self.params.fade_px[0]:
             return
-        place = self.region(vertices)
+        place = self.region(vertices[np.concatenate(self.chains), :2])
         if place is None:
             return
         origin, (width, height) = place
@@ -177,9 +177,11 @@ class Mouth:
         ops.warp_mesh(self.interior, posed, attributes, options, out=layer)
         ops.compose_mouth(frame, self.aperture, self.params, layer, origin)
 
-    def region(self, vertices: Floats) -> tuple[tuple[int, int], tuple[int, int]] | None:
-        """First pixel (x, y) and size (width, height) of the lips' box; None outside the frame."""
-        chain = vertices[np.concatenate(self.chains), :2]
+    def region(self, chain: Floats) -> tuple[tuple[int, int], tuple[int, int]] | None:
+        """First pixel (x, y) and size (width, height) of the lips' box; None outside the frame.
+
+        chain: float32 [n, 2], the vertices of both lips.
+        """
         low = np.floor(chain.min(0)).astype(int) - _MOUTH_MARGIN_PX
         high = np.ceil(chain.max(0)).astype(int) + _MOUTH_MARGIN_PX
         low = np.clip(low, 0, self.size)

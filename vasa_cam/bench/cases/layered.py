@@ -332,7 +332,7 @@ def compose_mouth_case(side: int) -> Case:
     def build(setting: Setting) -> Trial:
         state, device = drawn(side), setting.device
         mouth, frame = state.mouth, state.buffers.frame
-        place = mouth.region(state.buffers.vertices)
+        place = mouth.region(state.buffers.vertices[np.concatenate(mouth.chains), :2])
         assert place is not None  # `talking` opens the mouth
         (x, y), (width, height) = place
         interior = mouth.layer[: 4 * width * height].reshape(height, width, 4).copy()

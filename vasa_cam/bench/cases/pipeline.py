@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from vasa_cam import ops
-from vasa_cam.bench.case import Call, Case, Check, Setting, Trial, Way, Work
+from vasa_cam.bench.case import Call, Case, Check, Goal, Setting, Trial, Way, Work
 from vasa_cam.bench.cases.layered import compose_over_work, expression_work, warp_mesh_work
 from vasa_cam.bench.cases.pixel import pixel_work
 from vasa_cam.bench.cases.portrait import built_in_avatar, prepared, talk, talking
@@ -32,6 +32,7 @@ from vasa_cam.ops import (
 )
 from vasa_cam.render import layered, openings
 from vasa_cam.render.layered import LayeredRenderer, LayeredState, RenderConfig
+from vasa_cam.render.layered_device import DeviceFrames
 
 Pixels = np.ndarray[Any, Any]
 
@@ -52,13 +53,30 @@ frame = renderer.render(renderer.prepare(load_avatar(Path(sys.argv[1]))), neutra
 sys.stdout.buffer.write(frame.tobytes())
 """
 
+_FIRST_FRAME_CUDA: Final = """
+import sys
+from pathlib import Path
+from vasa_cam.avatar.file import load_avatar
+from vasa_cam.bench.devices import open_device
+from vasa_cam.motion.space import neutral
+from vasa_cam.render.layered import LayeredRenderer
+from vasa_cam.render.layered_device import DeviceFrames
+state = LayeredRenderer().prepare(load_avatar(Path(sys.argv[1])))
+device = open_device("cuda")
+frames = DeviceFrames(state, device.place, device.array)
+frame = device.host_copy(frames.i420)(frames.draw(neutral()[0]))
+sys.stdout.buffer.write(frame.tobytes())
+"""
+
 
 def cases() -> Iterator[Case]:
     """Frames by size and threads, then the start."""
     for side in SIDES:
         for threads in THREADS:
             yield frame_case(side, threads)
-    yield first_frame_case()
+    yield device_frame_case(512)
+    yield first_frame_case("cpu")
+    yield first_frame_case("cuda")
 
 
 def frame_case(side: int, threads: int) -> Case:
@@ -104,27 +122,80 @@ def frame_case(side: int, threads: int) -> Case:
     )
 
 
-def first_frame_case() -> Case:
+def device_frame_case(side: int) -> Case:
+    """The layered renderer's frame on the device, copied to memory that a sink can read."""
+
+    def build(setting: Setting) -> Trial:
+        device = setting.device
+
+        def ours() -> Call:
+            state = LayeredRenderer(RenderConfig(side, side)).prepare(built_in_avatar())
+            frames = DeviceFrames(state, device.place, device.array)
+            motion = cycle([talking(), *talk(_FRAMES - 1, setting.rng())])
+            copy = device.host_copy(frames.i420)
+            return lambda: copy(frames.draw(next(motion)))
+
+        def twin() -> Call:
+            renderer = LayeredRenderer(RenderConfig(side, side))
+            state = renderer.prepare(built_in_avatar())
+            motion = cycle([talking(), *talk(_FRAMES - 1, setting.rng())])
+            rgb = np.empty((side, side, 3), np.uint8)
+            i420 = ops.pixel(rgb, "i420")
+            return lambda: ops.pixel(renderer.render(state, next(motion), rgb), "i420", out=i420)
+
+        return Trial(
+            (Way("vasa_cam", ours), Way("CPU twin", twin, clock="wall")),
+            lambda: reference_frame(side, True),
+            _CHECK,
+            frame_work(side),
+            lambda median_s: {"frames_per_second": 1 / median_s},
+        )
+
+    return Case(
+        f"frame/device-{side}x{side}",
+        "pipeline",
+        ("expression", "warp_mesh", "compose_over", "compose_eye", "compose_mouth", "pixel"),
+        f"motion to I420 [{side}, {side}] in host memory",
+        "uint8",
+        build,
+        clock="wall",
+        goal=Goal("layered renderer, motion to I420 in pinned memory", "<= 0.3 ms", 0.3),
+    )
+
+
+def first_frame_case(device: str) -> Case:
     """From starting Python to the first frame of an enrolled avatar, from a warm disk."""
+    program = _FIRST_FRAME if device == "cpu" else _FIRST_FRAME_CUDA
 
     def build(setting: Setting) -> Trial:
         avatar = str(resources.files("vasa_cam") / "assets" / "astronaut.vasa")
 
         def start() -> Pixels:
-            command = [sys.executable, "-c", _FIRST_FRAME, avatar]
+            command = [sys.executable, "-c", program, avatar]
             done = subprocess.run(command, capture_output=True, check=True)
+            if device == "cuda":
+                return np.frombuffer(done.stdout, np.uint8).reshape(768, 512)
             return np.frombuffer(done.stdout, np.uint8).reshape(512, 512, 3)
 
         return Trial(
             (Way("vasa_cam", lambda: start),),
-            lambda: reference_frame(512, False),
+            lambda: _neutral_i420() if device == "cuda" else reference_frame(512, False),
             _CHECK,
             Work(0, 0, "not counted: most of it is Python's start"),
         )
 
-    return Case("start/first-frame", "pipeline", ("expression", "warp_mesh"),
-                "a new process to RGB [512, 512]", "uint8", build, devices=("cpu",), clock="wall",
-                cold=False)  # fmt: skip
+    return Case(
+        f"start/first-frame-{device}",
+        "pipeline",
+        ("expression", "warp_mesh"),
+        "a new process to a picture [512, 512]",
+        "uint8",
+        build,
+        devices=(device,),
+        clock="wall",
+        cold=False,
+        goal=Goal("first import to first frame, warm disk", "<= 3 s", 3000.0),
+    )
 
 
 def frame_work(side: int) -> Work:
@@ -153,6 +224,10 @@ def reference_frame(side: int, moving: bool) -> Pixels:
     with _reference_ops():
         frame = renderer.render(state, talking() if moving else neutral()[0])
     return reference_pixel.pixel(frame, "i420") if moving else frame
+
+
+def _neutral_i420() -> Pixels:
+    return reference_pixel.pixel(reference_frame(512, False), "i420")
 
 
 @contextmanager
