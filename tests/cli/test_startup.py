@@ -63,7 +63,7 @@ def test_version_and_usage(tmp_path: Path) -> None:
 
 def test_every_command_has_help(tmp_path: Path) -> None:
     overview = run_cli("--help", cwd=tmp_path).stdout
-    for command in ("demo", "render", "enrol", "info", "poses", "track"):
+    for command in ("demo", "render", "enrol", "info", "models", "poses", "track"):
         assert command in overview
         done = run_cli(command, "--help", cwd=tmp_path)
         assert done.returncode == 0 and "Usage" in done.stdout, done.stderr
