@@ -5,7 +5,7 @@
 // those of the next voxel, and leaves in one piece.
 #include <algorithm>
 
-#include "common/cuda_check.cuh"
+#include "common/launch.cuh"
 #include "common/packs.cuh"
 #include "dense_motion/dense_motion_math.h"
 
@@ -151,11 +151,18 @@ __device__ void copy_out(const T* from, std::int32_t count, T* to) {
   for (std::int32_t at = packs * kPack<T> + thread; at < count; at += threads) to[at] = from[at];
 }
 
+struct TiledInput {
+  MotionInputParams params;
+  Tiles tiles;
+  TileLayout layout;
+};
+
 template <class T, bool Whole>
-__global__ void __launch_bounds__(kTileX* kMostWarps)
-    motion_input_kernel(MotionInputParams p, Tiles tiles, TileLayout layout) {
-  extern __shared__ uint4 shared[];
-  auto* terms = reinterpret_cast<AxisTerm*>(shared);
+__global__ void __launch_bounds__(kTileX* kMostWarps) motion_input_kernel(TiledInput input) {
+  const MotionInputParams& p = input.params;
+  const Tiles& tiles = input.tiles;
+  const TileLayout& layout = input.layout;
+  auto* terms = reinterpret_cast<AxisTerm*>(dynamic_shared());
   auto* staged = reinterpret_cast<T*>(terms + layout.candidates * layout.terms());
   const VolumeSize size = p.size;
   for (std::int64_t tile = blockIdx.x; tile < tiles.count; tile += gridDim.x) {
@@ -193,7 +200,7 @@ __global__ void __launch_bounds__(kTileX* kMostWarps)
 }
 
 template <class T>
-void launch(const MotionInputParams& p, cudaStream_t stream) {
+void launch(const MotionInputParams& p, void* stream) {
   const std::int32_t candidates = p.keypoints.count + 1;
   TileLayout layout{candidates, std::min(kMostTileZ, p.size.depth)};
   while (layout.depth > 1 && layout.bytes<T>() > kMostSharedBytes) layout.depth = layout.depth / 2;
@@ -208,22 +215,19 @@ void launch(const MotionInputParams& p, cudaStream_t stream) {
               (p.size.depth + layout.depth - 1) / layout.depth, layout.depth, 0};
   tiles.count = p.samples * tiles.z * p.size.height * tiles.x;
   const auto blocks = static_cast<unsigned>(std::min(tiles.count, kMostBlocks));
+  const LaunchShape shape{dim3(blocks), threads, layout.bytes<T>()};
+  const TiledInput input{p, tiles, layout};
   constexpr std::uintptr_t voxel_bytes = kCompressedChannels * sizeof(T);
-  if (reinterpret_cast<std::uintptr_t>(p.compressed) % voxel_bytes == 0) {
-    motion_input_kernel<T, true><<<blocks, threads, layout.bytes<T>(), stream>>>(p, tiles, layout);
-  } else {
-    motion_input_kernel<T, false><<<blocks, threads, layout.bytes<T>(), stream>>>(p, tiles, layout);
-  }
-  VASA_CUDA_CHECK(cudaGetLastError());
+  const bool whole = reinterpret_cast<std::uintptr_t>(p.compressed) % voxel_bytes == 0;
+  launch_kernel(whole ? motion_input_kernel<T, true> : motion_input_kernel<T, false>, shape, stream,
+                input);
 }
 
 }  // namespace
 
 void launch_motion_input(const MotionInputParams& p, int device_id, void* stream) {
   const CudaDeviceGuard guard(device_id);
-  with_float_type(p.dtype, [&](auto element) {
-    launch<decltype(element)>(p, static_cast<cudaStream_t>(stream));
-  });
+  with_float_type(p.dtype, [&](auto element) { launch<decltype(element)>(p, stream); });
 }
 
 }  // namespace vasa_cam

@@ -3,7 +3,7 @@
 // voxel's channels looks them up. Neither masks nor flow go through global memory.
 #include <algorithm>
 
-#include "common/cuda_check.cuh"
+#include "common/launch.cuh"
 #include "dense_motion/dense_motion_math.h"
 #include "warp_volume/volume_lookup.cuh"
 
@@ -79,7 +79,7 @@ __device__ void fill_shift(const KeypointArrays& keypoints, std::int64_t sample,
 
 template <class T, int Width>
 __global__ void __launch_bounds__(kThreads) motion_warp_kernel(MotionWarpParams p) {
-  __shared__ alignas(16) T logits[kTile * kMostCandidates];
+  alignas(16) __shared__ T logits[kTile * kMostCandidates];
   __shared__ float shift[3 * kMostCandidates];
   __shared__ float places[3 * kTile];
   static_assert(3 * kMostCandidates <= kThreads, "fill_shift takes a thread for each number");
@@ -127,28 +127,26 @@ __global__ void __launch_bounds__(kThreads) motion_warp_kernel(MotionWarpParams 
 }
 
 template <class T, int Width>
-void launch(const MotionWarpParams& p, cudaStream_t stream) {
+void launch(const MotionWarpParams& p, void* stream) {
   const std::int64_t voxels =
       static_cast<std::int64_t>(p.size.depth) * p.size.height * p.size.width;
   const dim3 grid(static_cast<unsigned>(std::min((voxels + kTile - 1) / kTile, kMostBlocks)),
                   static_cast<unsigned>(std::min(p.samples, kMostSamples)));
-  motion_warp_kernel<T, Width><<<grid, kThreads, 0, stream>>>(p);
-  VASA_CUDA_CHECK(cudaGetLastError());
+  launch_kernel(motion_warp_kernel<T, Width>, grid, kThreads, stream, p);
 }
 
 }  // namespace
 
 void launch_motion_warp(const MotionWarpParams& p, int device_id, void* stream) {
   const CudaDeviceGuard guard(device_id);
-  auto* cuda_stream = static_cast<cudaStream_t>(stream);
   with_float_type(p.dtype, [&](auto element) {
     using T = decltype(element);
     const bool whole_packs =
         p.size.channels % kPack<T> == 0 && pack_aligned(p.volume) && pack_aligned(p.out);
     if (whole_packs) {
-      launch<T, kPack<T>>(p, cuda_stream);
+      launch<T, kPack<T>>(p, stream);
     } else {
-      launch<T, 1>(p, cuda_stream);
+      launch<T, 1>(p, stream);
     }
   });
 }

@@ -2,7 +2,7 @@
 // themselves, which is cheaper than telling one another, and read its neighbours side by side.
 #include <algorithm>
 
-#include "common/cuda_check.cuh"
+#include "common/launch.cuh"
 #include "warp_volume/volume_lookup.cuh"
 
 namespace vasa_cam {
@@ -37,30 +37,28 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
 }
 
 template <class T, int Width>
-void launch(const WarpVolumeParams& p, cudaStream_t stream) {
+void launch(const WarpVolumeParams& p, void* stream) {
   const auto lanes =
       static_cast<unsigned>(std::min<std::int64_t>(p.size.channels / Width, kThreads));
   const dim3 threads(lanes, kThreads / lanes);
   const std::int64_t blocks = (p.places + threads.y - 1) / threads.y;
   const dim3 grid(static_cast<unsigned>(std::min(blocks, kMostBlocks)),
                   static_cast<unsigned>(std::min(p.samples, kMostSamples)));
-  warp_volume_kernel<T, Width><<<grid, threads, 0, stream>>>(p);
-  VASA_CUDA_CHECK(cudaGetLastError());
+  launch_kernel(warp_volume_kernel<T, Width>, LaunchShape{grid, threads}, stream, p);
 }
 
 }  // namespace
 
 void launch_warp_volume(const WarpVolumeParams& p, int device_id, void* stream) {
   const CudaDeviceGuard guard(device_id);
-  auto* cuda_stream = static_cast<cudaStream_t>(stream);
   with_float_type(p.dtype, [&](auto element) {
     using T = decltype(element);
     const bool whole_packs =
         p.size.channels % kPack<T> == 0 && pack_aligned(p.volume) && pack_aligned(p.out);
     if (whole_packs) {
-      launch<T, kPack<T>>(p, cuda_stream);
+      launch<T, kPack<T>>(p, stream);
     } else {
-      launch<T, 1>(p, cuda_stream);
+      launch<T, 1>(p, stream);
     }
   });
 }

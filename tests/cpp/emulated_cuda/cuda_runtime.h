@@ -1,4 +1,4 @@
-// As much of CUDA as the kernels of sampler and spade use, on a CPU: the kernels themselves run in
+// As much of CUDA as some kernels use, on a CPU: the kernels themselves run in
 // the tests, thread by thread, and what they read past an array is for AddressSanitizer to see.
 //
 // A thread of a block is a fiber, which gives way where it waits for others. Shared memory is full
@@ -6,6 +6,7 @@
 // take turns in the order of their threads, so that what depends on it shows.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +26,10 @@ struct dim3 {
   constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
 };
 
-inline dim3 threadIdx, blockIdx;
+inline dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+using std::max;
+using std::min;
 
 struct alignas(16) float4 {
   float x, y, z, w;
@@ -34,6 +38,13 @@ inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z,
 struct alignas(16) uint4 {
   unsigned x, y, z, w;
 };
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
+struct float3 {
+  float x, y, z;
+};
+inline float3 make_float3(float x, float y, float z) { return {x, y, z}; }
 inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 
 namespace emulated_cuda {
@@ -46,7 +57,7 @@ struct Graph;
 
 char* shared_memory();
 // Runs the kernel in every thread of every block, or keeps it where the stream is being captured.
-void launch(Stream* stream, dim3 blocks, int threads, const std::function<void()>& kernel);
+void launch(Stream* stream, dim3 blocks, dim3 threads, const std::function<void()>& kernel);
 
 [[noreturn]] void fail(const char* message);
 void wait_for_block();
@@ -119,6 +130,7 @@ T __ldg(const T* at) {
   }
   return *at;
 }
+inline float __expf(float x) { return std::exp(x); }
 inline float __fdividef(float a, float b) { return a / b; }
 inline float __uint_as_float(unsigned bits) {
   float value;

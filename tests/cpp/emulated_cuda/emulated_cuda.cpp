@@ -98,7 +98,8 @@ void resume(int index) {
   Fiber& fiber = *fibers[static_cast<std::size_t>(index)];
   if (fiber.state != State::ready) return;
   running = &fiber;
-  threadIdx = dim3(static_cast<unsigned>(index), 0, 0);
+  const auto thread = static_cast<unsigned>(index);
+  threadIdx = dim3(thread % blockDim.x, thread / blockDim.x, 0);
   swapcontext(&scheduler, &fiber.context);
 }
 
@@ -128,12 +129,13 @@ void run_block(int threads, bool backwards) {
 
 char* shared_memory() { return shared; }
 
-void launch(Stream* stream, dim3 blocks, int threads, const std::function<void()>& kernel) {
+void launch(Stream* stream, dim3 blocks, dim3 shape, const std::function<void()>& kernel) {
   if (stream != nullptr && stream->capturing != nullptr) {
     stream->capturing->launches.push_back(
-        [blocks, threads, kernel] { launch(nullptr, blocks, threads, kernel); });
+        [blocks, shape, kernel] { launch(nullptr, blocks, shape, kernel); });
     return;
   }
+  const auto threads = static_cast<int>(shape.x * shape.y * shape.z);
   if (blocks.x == 0 || blocks.y == 0 || blocks.z == 0 || threads < 1 || threads > 1024) {
     fail("a launch of no blocks or of too many threads");
   }
@@ -141,6 +143,8 @@ void launch(Stream* stream, dim3 blocks, int threads, const std::function<void()
     fibers.push_back(std::make_unique<Fiber>());
   }
   body = &kernel;
+  gridDim = blocks;
+  blockDim = shape;
   bool backwards = false;
   for (unsigned z = 0; z < blocks.z; ++z) {
     for (unsigned y = 0; y < blocks.y; ++y) {
