@@ -30,7 +30,7 @@ _SHARED = re.compile(r"(\d+) bytes smem")
 class Kernel:
     """What one kernel takes. Shared memory is the static part only; registers are a thread's."""
 
-    folder: str
+    file: str
     name: str
     registers: int = 0
     shared_bytes: int = 0
@@ -65,7 +65,7 @@ def kernels_of(source: Path, arch: int) -> list[Kernel]:
     found: list[Kernel] = []
     for line in done.stderr.splitlines():
         if entry := _ENTRY.search(line):
-            found.append(Kernel(source.parent.name, entry[1]))
+            found.append(Kernel(source.stem.removesuffix("_cuda"), entry[1]))
         elif found and (stack := _STACK.search(line)):
             found[-1].stack_bytes = int(stack[1])
             found[-1].spilled_bytes = int(stack[2]) + int(stack[3])
@@ -85,7 +85,7 @@ def main() -> int:
     if missing := [tool for tool in ("nvcc", "c++filt") if shutil.which(tool) is None]:
         print(f"{' and '.join(missing)} not found; install the CUDA toolkit.", file=sys.stderr)
         return 2
-    print("| op | kernel | variants | registers | static shared, B | stack, B | spilled, B |")
+    print("| file | kernel | variants | registers | static shared, B | stack, B | spilled, B |")
     print("|---|---|---|---|---|---|---|")
     spilled_bytes = 0
     for source in sorted((REPOSITORY / "csrc").rglob("*.cu")):
@@ -105,7 +105,7 @@ def _row(name: str, variants: list[Kernel]) -> list[str]:
         max(getattr(one, what) for one in variants)
         for what in ("shared_bytes", "stack_bytes", "spilled_bytes")
     ]
-    return [variants[0].folder, f"`{name}`", str(len(variants)), span, *map(str, most)]
+    return [variants[0].file, f"`{name}`", str(len(variants)), span, *map(str, most)]
 
 
 if __name__ == "__main__":

@@ -9,13 +9,11 @@ namespace vasa_cam {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kBlocksPerProcessor = 4;  // 64 registers a thread: enough for eight loads in flight
 constexpr std::int64_t kMostBlocks = 1 << 20;   // the kernel goes over the rest in strides
 constexpr std::int64_t kMostSamples = 1 << 15;  // of blocks along y, whose limit is 65,535
 
 template <class T, int Width>
-__global__ void __launch_bounds__(kThreads, kBlocksPerProcessor)
-    warp_volume_kernel(WarpVolumeParams p) {
+__global__ void __launch_bounds__(kThreads) warp_volume_kernel(WarpVolumeParams p) {
   const auto lanes = static_cast<std::int32_t>(p.size.channels / Width);
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.y;
   for (std::int64_t sample = blockIdx.y; sample < p.samples; sample += gridDim.y) {

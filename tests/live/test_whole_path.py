@@ -129,8 +129,8 @@ def measured(
 ) -> np.ndarray:
     """Milliseconds [windows, 3]: of the picture, of the voice meanwhile, and the stated delay."""
     rows, times = [], []
-    with live(pulse, 10.0 + windows * (WINDOW_S + pause_s + 30.0)) as (daemon, said, heard):
-        time.sleep(6.0)
+    with live(pulse, 20.0 + windows * (WINDOW_S + pause_s + 30.0)) as (daemon, said, heard):
+        time.sleep(15.0)  # until the delay has settled
         for _ in range(windows):
             begun_ns = time.monotonic_ns()
             caught.keep.set()
