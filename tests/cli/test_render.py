@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
+from typer.core import TyperCommand
 
 from vasa_cam.cli.render import parse_fps, parse_size, render
 from vasa_cam.errors import InputError
@@ -28,6 +30,8 @@ from vasa_cam.render_video import RenderJob, make_motion
 
 Tool = Callable[..., bytes]
 SIZE = "128x128"
+# What the command asks about options that were written down: here none was.
+NOTHING_WRITTEN = typer.Context(TyperCommand("render"))
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +220,7 @@ def test_bad_requests_are_refused_and_leave_nothing(
     before = {p.name for p in tmp_path.iterdir()}
     for change, words in cases:
         with pytest.raises(InputError) as caught:
-            render(**{**good, **change})
+            render(NOTHING_WRITTEN, **{**good, **change})
         assert words in str(caught.value)
         assert {p.name for p in tmp_path.iterdir()} == before
 
